@@ -1,0 +1,74 @@
+export { parseDurationMs, parseDeadlineAt } from './duration.ts';
+export { errorCatalogue, isErrorCode } from './error-catalogue.ts';
+export type { ErrorCode, HttpErrorCode } from './error-catalogue.ts';
+export {
+  lifecycleEventTypes,
+  toSequenceNumber,
+  parseSequenceNumber,
+  comparePositions,
+  sseEventSchema,
+} from './events.ts';
+export type { LifecycleEventType, JobEventType, EventPosition, JobEvent, StepDelta } from './events.ts';
+export { idPrefixes, createId, isId } from './ids.ts';
+export type { IdKind } from './ids.ts';
+export {
+  jobStatuses,
+  terminalJobStatuses,
+  isTerminal,
+  priorities,
+  lanes,
+  webhookEventTypes,
+  jobRequestSchema,
+  splitJobRequest,
+  jobErrorSchema,
+  jobObjectSchema,
+  listSchema,
+  resolveRequestSchema,
+} from './job.ts';
+export type {
+  JobStatus,
+  TerminalJobStatus,
+  Priority,
+  LaneChoice,
+  WebhookEventType,
+  JobRequest,
+  JobOptions,
+  JobError,
+  JobObject,
+} from './job.ts';
+export { jsonSchema, canonicalJson } from './json.ts';
+export type { Json } from './json.ts';
+export { defaultRequestLimits } from './limits.ts';
+export type { RequestLimits } from './limits.ts';
+export { formatUsd, parseUsd } from './money.ts';
+export type { MicroUsd } from './money.ts';
+export { messageSchema, joinSchema, planNodeSchema, planNodeShapes } from './plan.ts';
+export type {
+  CallNode,
+  ChainNode,
+  RouterNode,
+  FanOutNode,
+  MapReduceNode,
+  PlanNode,
+  ChainStep,
+} from './plan.ts';
+export { ProblemError, problemSchema } from './problem.ts';
+export type { ProblemDetail, Problem } from './problem.ts';
+export { TerminalError, RetryableError } from './retry.ts';
+export type { CallFailure } from './retry.ts';
+export { scopes, parseApiKey } from './scopes.ts';
+export type { Scope } from './scopes.ts';
+export type { Service } from './service.ts';
+export { stepRequestSchema, stepStatuses, attemptObjectSchema, stepObjectSchema } from './step.ts';
+export type { StepRequest, StepStatus, AttemptObject, StepObject } from './step.ts';
+export { noUsage, usageSchema } from './usage.ts';
+export type { TokenUsage } from './usage.ts';
+export { jobWakeSchema, stepWakeSchema, deliveryWakeSchema } from './wake.ts';
+export type { JobWake, StepWake, DeliveryWake } from './wake.ts';
+export {
+  webhookEndpointRequestSchema,
+  webhookEndpointPatchSchema,
+  webhookEndpointSchema,
+  webhookDeliverySchema,
+} from './webhook.ts';
+export type { WebhookEndpointObject, WebhookDeliveryObject } from './webhook.ts';

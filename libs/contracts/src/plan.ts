@@ -1,0 +1,161 @@
+import { z } from 'zod';
+import { jsonSchema } from './json.ts';
+
+const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
+const nameSchema = z.string().regex(NAME, 'a name is a letter, then up to 63 letters, digits, "_" or "-"');
+/** Router labels are what a model answers; they become step keys, so they are names that may begin with a digit. */
+const labelSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, 'a label is 1–64 letters, digits, "_" or "-"');
+const pathSchema = z
+  .string()
+  .regex(
+    /^(?:input|steps|item|items|params)(?:\.[A-Za-z_][\w-]*|\[\d+\])*$/,
+    'a path such as "steps.outline.sections"',
+  );
+
+/** One message of a conversation; the content is a Liquid template. */
+export const messageSchema = z.strictObject({
+  role: z.enum(['user', 'assistant']),
+  content: z.string().min(1),
+});
+
+const outputSchema = z
+  .strictObject({
+    schema: z
+      .record(z.string(), z.unknown())
+      .meta({ description: 'JSON Schema (2020-12 or draft-07) that the answer must satisfy.' }),
+    name: nameSchema.optional(),
+  })
+  .meta({ description: 'Structured output: the answer is JSON, validated, repaired at most twice.' });
+
+const callShape = {
+  type: z.literal('call'),
+  route: z.string().min(1).max(64).optional().meta({ description: 'A configured route, such as "cheap".' }),
+  model: z
+    .string()
+    .min(3)
+    .max(200)
+    .optional()
+    .meta({ description: 'A target, "provider/model"; route and model exclude each other.' }),
+  prompt: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: 'Liquid template; prompt or messages, not both.' }),
+  messages: z.array(messageSchema).min(1).max(1000).optional(),
+  system: z.string().min(1).optional().meta({ description: 'Liquid template that may use params only.' }),
+  output: outputSchema.optional(),
+  max_output_tokens: z.int().min(1).optional(),
+  stream: z.boolean().optional().meta({ description: 'Publish step.delta events while the answer arrives.' }),
+};
+
+const nodeRef: z.ZodType<PlanNode> = z.lazy(() => planNodeSchema);
+const chainStepRef: z.ZodType<ChainStep> = z.lazy(() => chainStepSchema);
+
+const chainShape = {
+  type: z.literal('chain'),
+  steps: z.array(chainStepRef).min(1).max(100),
+};
+
+const routerShape = {
+  type: z.literal('router'),
+  classify: nodeRef,
+  routes: z.record(labelSchema, nodeRef),
+  default: nodeRef.optional(),
+};
+
+/** How a fan-out makes one result of several. */
+export const joinSchema = z.union([
+  z.enum(['all', 'first_valid', 'vote']),
+  z.strictObject({ judge: nodeRef }),
+]);
+
+const fanOutShape = {
+  type: z.literal('fan_out'),
+  branches: z.record(nameSchema, nodeRef).optional(),
+  count: z.int().min(1).max(100).optional(),
+  node: nodeRef.optional(),
+  join: joinSchema.optional().meta({ description: 'all (default), first_valid, vote or {judge: node}' }),
+};
+
+const splitSchema = z.strictObject({
+  max_tokens: z.int().min(16).max(1_000_000).default(1500),
+  overlap_tokens: z.int().min(0).max(100_000).default(0),
+});
+
+const mapReduceShape = {
+  type: z.literal('map_reduce'),
+  document: z
+    .union([z.strictObject({ text: z.string().min(1) }), z.strictObject({ from: pathSchema })])
+    .optional(),
+  items: z.union([z.array(jsonSchema).min(1), z.strictObject({ from: pathSchema })]).optional(),
+  split: splitSchema.optional(),
+  map: nodeRef,
+  reduce: nodeRef.optional().meta({ description: 'Without it the output is the list of the map outputs.' }),
+};
+
+/** A plan node as a client writes it. Cross-field rules (route or model, …) are checked by {@link checkPlan}. */
+export interface CallNode {
+  type: 'call';
+  route?: string | undefined;
+  model?: string | undefined;
+  prompt?: string | undefined;
+  messages?: { role: 'user' | 'assistant'; content: string }[] | undefined;
+  system?: string | undefined;
+  output?: { schema: Record<string, unknown>; name?: string | undefined } | undefined;
+  max_output_tokens?: number | undefined;
+  stream?: boolean | undefined;
+}
+export interface ChainNode {
+  type: 'chain';
+  steps: ChainStep[];
+}
+export interface RouterNode {
+  type: 'router';
+  classify: PlanNode;
+  routes: Record<string, PlanNode>;
+  default?: PlanNode | undefined;
+}
+export interface FanOutNode {
+  type: 'fan_out';
+  branches?: Record<string, PlanNode> | undefined;
+  count?: number | undefined;
+  node?: PlanNode | undefined;
+  join?: 'all' | 'first_valid' | 'vote' | { judge: PlanNode } | undefined;
+}
+export interface MapReduceNode {
+  type: 'map_reduce';
+  document?: { text: string } | { from: string } | undefined;
+  items?: unknown[] | { from: string } | undefined;
+  split?: { max_tokens: number; overlap_tokens: number } | undefined;
+  map: PlanNode;
+  reduce?: PlanNode | undefined;
+}
+export type PlanNode = CallNode | ChainNode | RouterNode | FanOutNode | MapReduceNode;
+export type ChainStep = PlanNode & { name: string };
+
+/** A node of a plan; unknown fields are refused with their path. */
+export const planNodeSchema: z.ZodType<PlanNode> = z
+  .discriminatedUnion('type', [
+    z.strictObject(callShape).meta({ id: 'CallNode' }),
+    z.strictObject(chainShape).meta({ id: 'ChainNode' }),
+    z.strictObject(routerShape).meta({ id: 'RouterNode' }),
+    z.strictObject(fanOutShape).meta({ id: 'FanOutNode' }),
+    z.strictObject(mapReduceShape).meta({ id: 'MapReduceNode' }),
+  ])
+  .meta({ id: 'PlanNode' }) as z.ZodType<PlanNode>;
+
+const named = { name: nameSchema };
+const chainStepSchema: z.ZodType<ChainStep> = z
+  .discriminatedUnion('type', [
+    z.strictObject({ ...named, ...callShape }),
+    z.strictObject({ ...named, ...chainShape }),
+    z.strictObject({ ...named, ...routerShape }),
+    z.strictObject({ ...named, ...fanOutShape }),
+    z.strictObject({ ...named, ...mapReduceShape }),
+  ])
+  .meta({ id: 'ChainStep' }) as z.ZodType<ChainStep>;
+
+/** The fields of each node type, for requests that are a node plus options. */
+export const planNodeShapes = [callShape, chainShape, routerShape, fanOutShape, mapReduceShape] as const;

@@ -1,0 +1,81 @@
+import { z } from 'zod';
+import { jsonSchema } from './json.ts';
+import { usageSchema } from './usage.ts';
+
+/**
+ * What one step asks of a provider, with every template already rendered: the ledger keeps it as JSON, so a stored field
+ * is only ever added, as optional.
+ */
+export const stepRequestSchema = z.object({
+  kind: z.literal('call'),
+  /** Exactly one of `route` and `model` is set. */
+  route: z.string().nullable(),
+  model: z.string().nullable(),
+  system: z.string().nullable(),
+  messages: z.array(z.object({ role: z.enum(['user', 'assistant']), content: z.string() })).min(1),
+  output: z.object({ schema: z.record(z.string(), z.unknown()), name: z.string() }).nullable(),
+  maxOutputTokens: z.int().min(1).nullable(),
+  stream: z.boolean(),
+});
+
+export type StepRequest = z.infer<typeof stepRequestSchema>;
+
+/** States of a step in the ledger. `pending → claimed → sent → completed | failed`; the rest are side roads. */
+export const stepStatuses = [
+  'pending',
+  'collected',
+  'claimed',
+  'sent',
+  'held',
+  'completed',
+  'failed',
+  'cancelled',
+] as const;
+export type StepStatus = (typeof stepStatuses)[number];
+
+/** One sending of a step, as the API lists it. */
+export const attemptObjectSchema = z
+  .object({
+    number: z.int(),
+    target: z.string().meta({ description: 'provider/model' }),
+    status: z.enum(['claimed', 'sent', 'completed', 'failed', 'ambiguous', 'interrupted', 'cancelled']),
+    purpose: z.enum(['answer', 'repair']),
+    started_at: z.string(),
+    sent_at: z.string().nullable(),
+    first_token_at: z.string().nullable(),
+    finished_at: z.string().nullable(),
+    provider_request_id: z.string().nullable(),
+    http_status: z.int().nullable(),
+    error: z.object({ code: z.string(), message: z.string() }).nullable(),
+    input_tokens: z.int(),
+    cached_input_tokens: z.int(),
+    output_tokens: z.int(),
+    reasoning_tokens: z.int(),
+    cost_usd: z.string(),
+  })
+  .meta({ id: 'Attempt' });
+
+export type AttemptObject = z.infer<typeof attemptObjectSchema>;
+
+/** A step as the API lists it. */
+export const stepObjectSchema = z
+  .object({
+    key: z.string().meta({ description: 'Path inside the plan, such as "map[3]" or "reduce".' }),
+    object: z.literal('step'),
+    status: z.enum(['queued', 'in_progress', 'requires_action', 'completed', 'failed', 'cancelled']),
+    target: z.string().nullable(),
+    route: z.string().nullable(),
+    lane: z.enum(['realtime', 'flex', 'batch']),
+    ambiguous: z.boolean(),
+    output: jsonSchema.nullable(),
+    error: z.object({ code: z.string(), message: z.string() }).nullable(),
+    created_at: z.string(),
+    started_at: z.string().nullable(),
+    finished_at: z.string().nullable(),
+    usage: usageSchema,
+    cost_usd: z.string(),
+    attempts: z.array(attemptObjectSchema),
+  })
+  .meta({ id: 'Step' });
+
+export type StepObject = z.infer<typeof stepObjectSchema>;

@@ -1,0 +1,70 @@
+import { z } from 'zod';
+import { webhookEventTypes } from './job.ts';
+
+const urlSchema = z.url().max(2048);
+const eventsSchema = z.array(z.enum(webhookEventTypes)).min(1);
+
+/** Body of `POST /v1/webhook_endpoints`. */
+export const webhookEndpointRequestSchema = z
+  .strictObject({
+    url: urlSchema,
+    events: eventsSchema.default([...webhookEventTypes]),
+    description: z.string().max(500).default(''),
+  })
+  .meta({ id: 'WebhookEndpointRequest' });
+
+/** Body of `PATCH /v1/webhook_endpoints/{id}`. */
+export const webhookEndpointPatchSchema = z
+  .strictObject({
+    url: urlSchema.optional(),
+    events: eventsSchema.optional(),
+    description: z.string().max(500).optional(),
+    enabled: z.boolean().optional(),
+  })
+  .meta({ id: 'WebhookEndpointPatch' });
+
+/** A webhook endpoint; `secret` is shown on creation and on rotation only. */
+export const webhookEndpointSchema = z
+  .object({
+    id: z.string(),
+    object: z.literal('webhook_endpoint'),
+    url: z.string(),
+    events: z.array(z.enum(webhookEventTypes)),
+    description: z.string(),
+    enabled: z.boolean(),
+    disabled_reason: z.string().nullable(),
+    consecutive_failures: z.int(),
+    created_at: z.string(),
+    previous_secret_expires_at: z.string().nullable(),
+    secret: z.string().optional(),
+  })
+  .meta({ id: 'WebhookEndpoint' });
+
+/** A webhook on its way, with every try. */
+export const webhookDeliverySchema = z
+  .object({
+    id: z.string(),
+    object: z.literal('webhook_delivery'),
+    event_id: z.string(),
+    event_type: z.string(),
+    job_id: z.string(),
+    endpoint_id: z.string().nullable(),
+    url: z.string(),
+    status: z.enum(['pending', 'delivered', 'exhausted', 'cancelled']),
+    created_at: z.string(),
+    next_try_at: z.string().nullable(),
+    finished_at: z.string().nullable(),
+    tries: z.array(
+      z.object({
+        number: z.int(),
+        at: z.string(),
+        duration_ms: z.int(),
+        http_status: z.int().nullable(),
+        error: z.string().nullable(),
+      }),
+    ),
+  })
+  .meta({ id: 'WebhookDelivery' });
+
+export type WebhookEndpointObject = z.infer<typeof webhookEndpointSchema>;
+export type WebhookDeliveryObject = z.infer<typeof webhookDeliverySchema>;

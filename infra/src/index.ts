@@ -1,0 +1,13 @@
+export { findFreePort } from './network/find-free-port.ts';
+export { startEmbeddedPostgres, type EmbeddedPostgres } from './postgres/start-embedded-postgres.ts';
+export { DirectoryInUseError, ownDirectory } from './processes/own-directory.ts';
+export { identifyProcess, isSameProcessRunning, type ProcessIdentity } from './processes/process-identity.ts';
+export { readLines } from './processes/read-lines.ts';
+export {
+  spawnGuarded,
+  type GuardedCommand,
+  type GuardedProcess,
+  type ProcessExit,
+} from './processes/spawn-guarded.ts';
+export { resolveRedisServer, type RedisServerProgram } from './redis/resolve-redis-server.ts';
+export { startRedisServer, type RedisServer } from './redis/start-redis-server.ts';

@@ -1,4 +1,4 @@
-export { findFreePort } from './network/find-free-port.ts';
+export { PortInUseError } from './network/start-on-port.ts';
 export { startEmbeddedPostgres, type EmbeddedPostgres } from './postgres/start-embedded-postgres.ts';
 export { DirectoryInUseError, ownDirectory } from './processes/own-directory.ts';
 export { identifyProcess, isSameProcessRunning, type ProcessIdentity } from './processes/process-identity.ts';

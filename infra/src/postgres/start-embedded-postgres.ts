@@ -1,8 +1,8 @@
 import { mkdir, realpath } from 'node:fs/promises';
-import { findFreePort } from '../network/find-free-port.ts';
+import { startOnPort } from '../network/start-on-port.ts';
 import { ownDirectory } from '../processes/own-directory.ts';
-import { readLines } from '../processes/read-lines.ts';
 import { spawnGuarded, type GuardedProcess } from '../processes/spawn-guarded.ts';
+import { waitUntilReady } from '../processes/wait-until-ready.ts';
 import { embeddedRole, initialiseCluster, postgresEnvironment } from './initialise-cluster.ts';
 import { findPostgresBinaries } from './postgres-binaries.ts';
 import { chooseServerUser, type ServerUser } from './server-user.ts';
@@ -20,7 +20,6 @@ export interface EmbeddedPostgres {
 }
 
 const stopGraceMs = 20_000;
-const attemptsToFindPort = 5;
 
 /**
  * Starts a real PostgreSQL 18 on a data directory that is kept; initialises it the first time. Whatever an earlier
@@ -45,11 +44,10 @@ export async function startEmbeddedPostgres(request: {
       log: request.log,
     });
     await stopOrphanedServer(clusterDirectory, request.log);
-    const { server, port } = await startOnPort(request, {
-      program: binaries.postgres,
-      clusterDirectory,
-      user,
-    });
+    const cluster = { program: binaries.postgres, clusterDirectory, user };
+    const { server, port } = await startOnPort(request.port, (port) =>
+      startServer(cluster, port, request.log),
+    );
 
     let stopping: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
@@ -78,25 +76,6 @@ interface Cluster {
   user: ServerUser;
 }
 
-async function startOnPort(
-  request: { port?: number; log: (line: string) => void },
-  cluster: Cluster,
-): Promise<{ server: GuardedProcess; port: number }> {
-  if (request.port !== undefined) {
-    return { server: await startServer(cluster, request.port, request.log), port: request.port };
-  }
-  for (let attempt = 1; ; attempt += 1) {
-    const port = await findFreePort();
-    try {
-      return { server: await startServer(cluster, port, request.log), port };
-    } catch (error) {
-      // Another process may have taken the port in between; anything else will not get better.
-      const portWasTaken = error instanceof Error && error.message.includes('Address already in use');
-      if (!portWasTaken || attempt === attemptsToFindPort) throw error;
-    }
-  }
-}
-
 async function startServer(
   cluster: Cluster,
   port: number,
@@ -119,26 +98,11 @@ async function startServer(
     orphanSignal: 'INT',
     orphanGraceMs: 10_000,
   });
-  const lines: string[] = [];
-  let ready = false;
-  await new Promise<void>((resolve, reject) => {
-    const take = (line: string): void => {
-      log(line);
-      if (ready) return;
-      lines.push(line);
-      if (!line.includes('database system is ready to accept connections')) return;
-      ready = true;
-      resolve();
-    };
-    readLines(server.stderr, take);
-    readLines(server.stdout, take);
-    void server.exited.then(({ code, signal }) =>
-      reject(
-        new Error(
-          `PostgreSQL did not start (${signal ?? `exit code ${code}`}):\n${lines.slice(-15).join('\n')}`,
-        ),
-      ),
-    );
+  await waitUntilReady(server, {
+    name: 'PostgreSQL',
+    port,
+    readyText: 'database system is ready to accept connections',
+    log,
   });
   return server;
 }

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findFreePort } from '../network/find-free-port.ts';
+import { startOnPort } from '../network/start-on-port.ts';
 import { endProcess } from '../processes/end-process.ts';
 import { ownDirectory } from '../processes/own-directory.ts';
 import {
@@ -8,8 +8,8 @@ import {
   isSameProcessRunning,
   type ProcessIdentity,
 } from '../processes/process-identity.ts';
-import { readLines } from '../processes/read-lines.ts';
 import { spawnGuarded, type GuardedProcess } from '../processes/spawn-guarded.ts';
+import { waitUntilReady } from '../processes/wait-until-ready.ts';
 import { resolveRedisServer, type RedisServerProgram } from './resolve-redis-server.ts';
 
 /** A running Redis or Valkey on 127.0.0.1. */
@@ -26,7 +26,6 @@ export interface RedisServer {
 }
 
 const stopGraceMs = 10_000;
-const attemptsToFindPort = 5;
 
 /**
  * Starts a Redis on a data directory that is kept, with what BullMQ needs: an append-only file, and no eviction. A
@@ -49,7 +48,9 @@ export async function startRedisServer(request: {
   const identityFile = join(dataDirectory, 'server.json');
   try {
     await stopOrphanedServer(identityFile, log);
-    const { server, port } = await startOnPort({ ...request, dataDirectory, program, log });
+    const { server, port } = await startOnPort(request.port, (port) =>
+      startServer({ dataDirectory, appendOnly: request.appendOnly, program, log }, port),
+    );
     writeFileSync(identityFile, JSON.stringify(identifyProcess(server.pid)));
 
     let stopping: Promise<void> | undefined;
@@ -77,24 +78,9 @@ export async function startRedisServer(request: {
 
 interface RedisLaunch {
   dataDirectory: string;
-  port?: number;
   appendOnly: boolean;
   program: RedisServerProgram;
   log: (line: string) => void;
-}
-
-async function startOnPort(launch: RedisLaunch): Promise<{ server: GuardedProcess; port: number }> {
-  if (launch.port !== undefined) return { server: await startServer(launch, launch.port), port: launch.port };
-  for (let attempt = 1; ; attempt += 1) {
-    const port = await findFreePort();
-    try {
-      return { server: await startServer(launch, port), port };
-    } catch (error) {
-      // Another process may have taken the port in between; anything else will not get better.
-      const portWasTaken = error instanceof Error && error.message.includes('Address already in use');
-      if (!portWasTaken || attempt === attemptsToFindPort) throw error;
-    }
-  }
 }
 
 async function startServer(launch: RedisLaunch, port: number): Promise<GuardedProcess> {
@@ -114,24 +100,11 @@ async function startServer(launch: RedisLaunch, port: number): Promise<GuardedPr
     orphanSignal: 'TERM',
     orphanGraceMs: 10_000,
   });
-  const lines: string[] = [];
-  let ready = false;
-  await new Promise<void>((resolve, reject) => {
-    const take = (line: string): void => {
-      launch.log(line);
-      if (ready) return;
-      lines.push(line);
-      if (!line.includes('Ready to accept connections')) return;
-      ready = true;
-      resolve();
-    };
-    readLines(server.stdout, take);
-    readLines(server.stderr, take);
-    void server.exited.then(({ code, signal }) =>
-      reject(
-        new Error(`Redis did not start (${signal ?? `exit code ${code}`}):\n${lines.slice(-15).join('\n')}`),
-      ),
-    );
+  await waitUntilReady(server, {
+    name: 'Redis',
+    port,
+    readyText: 'Ready to accept connections',
+    log: launch.log,
   });
   return server;
 }

@@ -1,0 +1,48 @@
+export { LedgerUnavailable, openDatabase } from './database.ts';
+export type { Queryable, Database, DatabaseOptions } from './database.ts';
+export { gather } from './gather.ts';
+export { acceptJobs } from './jobs/accept-jobs.ts';
+export type { NewJob, AcceptResult } from './jobs/accept-jobs.ts';
+export { advanceJob } from './jobs/advance-job.ts';
+export type { RecordedStep, JobState, NewStep, AdvanceDecision, AdvanceResult } from './jobs/advance-job.ts';
+export type { StoredEvent } from './jobs/append-events.ts';
+export { cancelJob } from './jobs/cancel-job.ts';
+export { countOpenCalls } from './jobs/count-open-calls.ts';
+export { eraseJob } from './jobs/erase-job.ts';
+export { failJob } from './jobs/fail-job.ts';
+export { findEvents } from './jobs/find-events.ts';
+export { findJob } from './jobs/find-job.ts';
+export type { Ending } from './jobs/finish-job.ts';
+export type { JobRecord } from './jobs/job-row.ts';
+export { listJobs } from './jobs/list-jobs.ts';
+export type { JobFilter } from './jobs/list-jobs.ts';
+export { resolveHeldSteps } from './jobs/resolve-held.ts';
+export type { Resolution } from './jobs/resolve-held.ts';
+export { migrate } from './migrate.ts';
+export { findOverdue } from './recovery/find-overdue.ts';
+export type { Overdue } from './recovery/find-overdue.ts';
+export { holdLease, releaseLease } from './recovery/hold-lease.ts';
+export { measureLedger } from './recovery/measure-ledger.ts';
+export type { LedgerReadings } from './recovery/measure-ledger.ts';
+export { postponeOverdue } from './recovery/postpone-overdue.ts';
+export { pruneJobs } from './recovery/prune.ts';
+export { wakeEverything } from './recovery/wake-everything.ts';
+export { claimSteps } from './steps/claim-steps.ts';
+export type { StepReference, RepairState, ClaimedStep } from './steps/claim-steps.ts';
+export { listSteps } from './steps/list-steps.ts';
+export type { AttemptRecord, StepRecord } from './steps/list-steps.ts';
+export { markSent } from './steps/mark-sent.ts';
+export type { Departure, DepartureResult } from './steps/mark-sent.ts';
+export { recordOutcomes } from './steps/record-outcomes.ts';
+export type { AttemptEnd, NextState, StepOutcome, RecordResult } from './steps/record-outcomes.ts';
+export { renewClaims } from './steps/renew-claims.ts';
+export { createApiKey, verifyApiKey, listApiKeys, revokeApiKey } from './tenants/api-keys.ts';
+export type { ApiKeyRecord } from './tenants/api-keys.ts';
+export {
+  newWebhookSecret,
+  ensureTenant,
+  findTenant,
+  updateTenant,
+  countOpenJobs,
+} from './tenants/tenants.ts';
+export type { TenantRecord } from './tenants/tenants.ts';

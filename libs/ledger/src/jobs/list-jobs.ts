@@ -1,0 +1,55 @@
+import type { JobStatus } from '@millrace/contracts';
+import type { Queryable } from '../database.ts';
+import { jobColumns, toJobRecord } from './job-row.ts';
+import type { JobRecord, JobRow } from './job-row.ts';
+
+/** What to list; every filter that is null is off. `after` and `before` are job ids. */
+export interface JobFilter {
+  tenantId: string;
+  status: JobStatus | null;
+  type: string | null;
+  lane: string | null;
+  metadata: Record<string, string>;
+  createdAfter: number | null;
+  createdBefore: number | null;
+  after: string | null;
+  before: string | null;
+  /** 1–100 */
+  limit: number;
+}
+
+const list = (comparison: '<' | '>', direction: 'ASC' | 'DESC') => `
+SELECT ${jobColumns} FROM jobs
+WHERE tenant_id = $1
+  AND ($2::text IS NULL OR status = $2)
+  AND ($3::text IS NULL OR type = $3)
+  AND ($4::text IS NULL OR lane = $4)
+  AND ($5::jsonb = '{}' OR metadata @> $5)
+  AND ($6::float8 IS NULL OR created_at > to_timestamp($6 / 1000))
+  AND ($7::float8 IS NULL OR created_at < to_timestamp($7 / 1000))
+  AND ($8::text IS NULL OR id ${comparison} $8)
+ORDER BY id ${direction} LIMIT $9`;
+
+const OLDER = list('<', 'DESC');
+const NEWER = list('>', 'ASC');
+
+/** One page of a tenant's jobs, newest first, and whether there are more in the direction of travel. */
+export async function listJobs(
+  database: Queryable,
+  filter: JobFilter,
+): Promise<{ jobs: JobRecord[]; hasMore: boolean }> {
+  const backwards = filter.before !== null;
+  const rows = await database.query<JobRow>(backwards ? NEWER : OLDER, [
+    filter.tenantId,
+    filter.status,
+    filter.type,
+    filter.lane,
+    JSON.stringify(filter.metadata),
+    filter.createdAfter,
+    filter.createdBefore,
+    backwards ? filter.before : filter.after,
+    filter.limit + 1,
+  ]);
+  const jobs = rows.slice(0, filter.limit).map(toJobRecord);
+  return { jobs: backwards ? jobs.reverse() : jobs, hasMore: rows.length > filter.limit };
+}

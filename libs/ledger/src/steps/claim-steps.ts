@@ -1,0 +1,159 @@
+import { stepRequestSchema } from '@millrace/contracts';
+import type { Priority, StepRequest } from '@millrace/contracts';
+import { z } from 'zod';
+import type { Database, Queryable } from '../database.ts';
+
+/** A step by its place: the job and the key inside it. */
+export interface StepReference {
+  jobId: string;
+  key: string;
+}
+
+/** The last answer that did not fit the output schema, as the next attempt needs it. */
+export interface RepairState {
+  answer: string;
+  feedback: string;
+  fingerprint: string;
+}
+
+/** A step that this worker now holds until its lease runs out, with all it needs to run it. */
+export interface ClaimedStep extends StepReference {
+  /** Every write about this claim must carry it. */
+  fence: number;
+  tenantId: string;
+  requestId: string;
+  traceparent: string | null;
+  priority: Priority;
+  request: StepRequest;
+  route: string | null;
+  target: string;
+  pool: string;
+  spentTargets: string[];
+  targetAttempts: number;
+  attempts: number;
+  repairs: number;
+  deaths: number;
+  repair: RepairState | null;
+  /** True when an earlier holder had sent the call and nobody recorded the answer. */
+  lostAnswer: boolean;
+  ambiguousPolicy: 'retry' | 'hold';
+  /** Milliseconds since 1970, null without one. */
+  deadlineAt: number | null;
+  maxCostMicroUsd: number | null;
+  createdAt: number;
+}
+
+const CLAIM = `
+WITH wanted AS (
+  SELECT DISTINCT job_id, key FROM unnest($1::text[], $2::text[]) AS w (job_id, key)
+), free AS (
+  SELECT s.job_id, s.key, s.status AS was FROM steps s JOIN wanted w ON s.job_id = w.job_id AND s.key = w.key
+  WHERE (s.status = 'pending' AND s.not_before <= now() + interval '50 milliseconds')
+     OR (s.status IN ('claimed', 'sent') AND s.wake_at < now())
+  FOR NO KEY UPDATE OF s SKIP LOCKED
+)
+UPDATE steps s SET
+  status = 'claimed', fence = s.fence + 1, owner = $3, wake_at = now() + $4 * interval '1 millisecond', wake_count = 0,
+  deaths = s.deaths + CASE WHEN free.was = 'pending' THEN 0 ELSE 1 END,
+  ambiguous = s.ambiguous OR free.was = 'sent',
+  ambiguous_calls = s.ambiguous_calls + CASE WHEN free.was = 'sent' THEN 1 ELSE 0 END
+FROM free, jobs j JOIN tenants t ON t.id = j.tenant_id
+WHERE s.job_id = free.job_id AND s.key = free.key AND j.id = s.job_id AND j.finished_at IS NULL
+RETURNING s.job_id, s.key, s.fence, j.tenant_id, j.request_id, j.traceparent, s.priority, s.request, s.route, s.target,
+  s.pool, s.spent_targets, s.target_attempts, s.attempts, s.repairs, s.deaths, s.repair, free.was = 'sent' AS lost_answer,
+  t.ambiguous_policy, j.deadline_at, j.max_cost_micro_usd, s.created_at`;
+
+const MARK_LOST = `
+WITH lost AS (
+  SELECT job_id, key FROM unnest($1::text[], $2::text[]) AS l (job_id, key)
+), marked AS (
+  UPDATE attempts a SET status = 'ambiguous', finished_at = now() FROM lost
+  WHERE a.job_id = lost.job_id AND a.step_key = lost.key AND a.status = 'sent'
+)
+UPDATE jobs SET ambiguous_calls = ambiguous_calls + each.calls
+FROM (SELECT job_id, count(*)::int AS calls FROM lost GROUP BY job_id ORDER BY job_id) AS each WHERE jobs.id = each.job_id`;
+
+/**
+ * Claims steps for a worker: those that are free, or whose holder let its lease run out. Each claim raises the fence, so
+ * that the former holder's answer is refused. Steps that somebody else holds, that must wait, or whose job has ended are
+ * left out of the answer. A call whose answer got lost is marked `ambiguous` in the same transaction.
+ */
+export async function claimSteps(
+  database: Database,
+  references: readonly StepReference[],
+  owner: string,
+  leaseMs: number,
+): Promise<ClaimedStep[]> {
+  return database.transaction(async (transaction) => {
+    const rows = await transaction.query<ClaimRow>(CLAIM, [
+      references.map((each) => each.jobId),
+      references.map((each) => each.key),
+      owner,
+      leaseMs,
+    ]);
+    await markLost(
+      transaction,
+      rows.filter((row) => row.lost_answer),
+    );
+    return rows.map(toClaimedStep);
+  });
+}
+
+async function markLost(transaction: Queryable, rows: readonly ClaimRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await transaction.query(MARK_LOST, [rows.map((row) => row.job_id), rows.map((row) => row.key)]);
+}
+
+interface ClaimRow {
+  job_id: string;
+  key: string;
+  fence: number;
+  tenant_id: string;
+  request_id: string;
+  traceparent: string | null;
+  priority: Priority;
+  request: unknown;
+  route: string | null;
+  target: string;
+  pool: string;
+  spent_targets: string[];
+  target_attempts: number;
+  attempts: number;
+  repairs: number;
+  deaths: number;
+  repair: unknown;
+  lost_answer: boolean;
+  ambiguous_policy: 'retry' | 'hold';
+  deadline_at: number | null;
+  max_cost_micro_usd: number | null;
+  created_at: number;
+}
+
+const repairSchema = z.object({ answer: z.string(), feedback: z.string(), fingerprint: z.string() });
+
+function toClaimedStep(row: ClaimRow): ClaimedStep {
+  return {
+    jobId: row.job_id,
+    key: row.key,
+    fence: row.fence,
+    tenantId: row.tenant_id,
+    requestId: row.request_id,
+    traceparent: row.traceparent,
+    priority: row.priority,
+    request: stepRequestSchema.parse(row.request),
+    route: row.route,
+    target: row.target,
+    pool: row.pool,
+    spentTargets: row.spent_targets,
+    targetAttempts: row.target_attempts,
+    attempts: row.attempts,
+    repairs: row.repairs,
+    deaths: row.deaths,
+    repair: row.repair === null ? null : repairSchema.parse(row.repair),
+    lostAnswer: row.lost_answer,
+    ambiguousPolicy: row.ambiguous_policy,
+    deadlineAt: row.deadline_at,
+    maxCostMicroUsd: row.max_cost_micro_usd,
+    createdAt: row.created_at,
+  };
+}

@@ -1,0 +1,106 @@
+import { appendEvents } from '../jobs/append-events.ts';
+import type { StoredEvent } from '../jobs/append-events.ts';
+import type { Database } from '../database.ts';
+import type { StepReference } from './claim-steps.ts';
+
+/** A call that is about to leave. */
+export interface Departure extends StepReference {
+  fence: number;
+  owner: string;
+  target: string;
+  purpose: 'answer' | 'repair';
+  /** The most the call can cost; booked against the job's cap until the outcome is recorded. */
+  worstCaseMicroUsd: number;
+}
+
+/**
+ * `go`: the attempt with this number is on record, the call may leave. `stale`: another worker has the step or the job
+ * has ended. `over_cap`: the call could pass the job's cap; `othersUnderWay` tells whether waiting can help.
+ */
+export type DepartureResult =
+  | { verdict: 'go'; attempt: number; event: StoredEvent | null }
+  | { verdict: 'stale' }
+  | { verdict: 'over_cap'; othersUnderWay: boolean };
+
+const LOCK_JOBS = `
+SELECT id, max_cost_micro_usd, cost_micro_usd, reserved_micro_usd FROM jobs
+WHERE id = ANY ($1) AND finished_at IS NULL ORDER BY id FOR NO KEY UPDATE`;
+
+const SEND = `
+WITH departing AS (
+  SELECT * FROM json_to_recordset($1) AS j (
+    "jobId" text, key text, fence int, owner text, target text, purpose text, "worstCaseMicroUsd" bigint)
+), sent AS (
+  UPDATE steps s SET status = 'sent', calls = s.calls + 1, started_at = coalesce(s.started_at, now()),
+    reserved_micro_usd = d."worstCaseMicroUsd"
+  FROM departing d
+  WHERE s.job_id = d."jobId" AND s.key = d.key AND s.fence = d.fence AND s.status = 'claimed'
+  RETURNING s.job_id, s.key, s.fence, s.calls AS number, d.owner, d.target, d.purpose, s.reserved_micro_usd
+), booked AS (
+  UPDATE jobs SET calls = jobs.calls + each.calls, reserved_micro_usd = jobs.reserved_micro_usd + each.reserved
+  FROM (SELECT job_id, count(*)::int AS calls, sum(reserved_micro_usd) AS reserved FROM sent GROUP BY job_id) AS each
+  WHERE jobs.id = each.job_id
+), logged AS (
+  INSERT INTO attempts (job_id, step_key, number, fence, target, purpose, status, owner)
+  SELECT job_id, key, number, fence, target, purpose, 'sent', owner FROM sent
+)
+SELECT job_id, key, number FROM sent`;
+
+/**
+ * Puts calls on record before they leave, in one transaction: status, attempt, the booking against the job's cap, and
+ * the event `step.started`. After this a crash leaves an attempt whose outcome is unknown, which is the truth. Results
+ * are in the order of the list.
+ */
+export async function markSent(
+  database: Database,
+  departures: readonly Departure[],
+): Promise<DepartureResult[]> {
+  return database.transaction(async (transaction) => {
+    const jobs = await transaction.query<JobCap>(LOCK_JOBS, [
+      [...new Set(departures.map((each) => each.jobId))],
+    ]);
+    const caps = new Map(jobs.map((job) => [job.id, job]));
+    const verdicts = departures.map((departure) => book(caps.get(departure.jobId), departure));
+    const leaving = departures.filter((_, index) => verdicts[index] === 'go');
+    const sent = await transaction.query<{ job_id: string; key: string; number: number }>(SEND, [
+      JSON.stringify(leaving),
+    ]);
+    const attempts = new Map(sent.map((row) => [`${row.job_id} ${row.key}`, row.number]));
+    const events = await appendEvents(
+      transaction,
+      leaving.flatMap((each) => {
+        const attempt = attempts.get(`${each.jobId} ${each.key}`);
+        const data = { step: each.key, attempt, target: each.target };
+        return attempt === undefined ? [] : [{ jobId: each.jobId, type: 'step.started' as const, data }];
+      }),
+    );
+    return departures.map((departure, index) => {
+      const verdict = verdicts[index];
+      if (verdict !== 'go') return verdict ?? { verdict: 'stale' };
+      const attempt = attempts.get(`${departure.jobId} ${departure.key}`);
+      if (attempt === undefined) return { verdict: 'stale' };
+      const event = events.find(
+        (each) => each.jobId === departure.jobId && each.data['step'] === departure.key,
+      );
+      return { verdict: 'go', attempt, event: event ?? null };
+    });
+  });
+}
+
+interface JobCap {
+  id: string;
+  max_cost_micro_usd: number | null;
+  cost_micro_usd: number;
+  reserved_micro_usd: number;
+}
+
+/** Books on the locked row's copy, so that calls of one job in one batch see each other. */
+function book(job: JobCap | undefined, departure: Departure): 'go' | DepartureResult {
+  if (!job) return { verdict: 'stale' };
+  const booked = job.cost_micro_usd + job.reserved_micro_usd;
+  const wouldPass =
+    job.max_cost_micro_usd !== null && booked + departure.worstCaseMicroUsd > job.max_cost_micro_usd;
+  if (wouldPass) return { verdict: 'over_cap', othersUnderWay: job.reserved_micro_usd > 0 };
+  job.reserved_micro_usd += departure.worstCaseMicroUsd;
+  return 'go';
+}

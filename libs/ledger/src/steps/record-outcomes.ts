@@ -1,0 +1,270 @@
+import { createId } from '@millrace/contracts';
+import type { JobError, Json, LifecycleEventType, TokenUsage } from '@millrace/contracts';
+import { appendEvents } from '../jobs/append-events.ts';
+import type { StoredEvent } from '../jobs/append-events.ts';
+import type { Database, Queryable } from '../database.ts';
+import { insertDeliveries } from '../webhooks/insert-deliveries.ts';
+import { insertUsage } from './insert-usage.ts';
+import type { RepairState, StepReference } from './claim-steps.ts';
+
+/** What became of the call itself; null when none was sent under this claim. */
+export interface AttemptEnd {
+  number: number;
+  status: 'completed' | 'failed' | 'interrupted' | 'cancelled';
+  target: string;
+  firstTokenAt: number | null;
+  providerRequestId: string | null;
+  httpStatus: number | null;
+  error: { code: string; message: string } | null;
+  /** Null when the provider reported nothing and so, as far as we know, billed nothing. */
+  usage:
+    | (TokenUsage & {
+        costMicroUsd: number;
+        priceKnown: boolean;
+        estimated: boolean;
+        serviceTier: string | null;
+      })
+    | null;
+}
+
+/** Where the step goes from here. */
+export type NextState =
+  | { status: 'completed'; output: Json }
+  | { status: 'failed'; error: JobError }
+  | { status: 'held'; error: JobError }
+  | {
+      status: 'pending';
+      delayMs: number;
+      /** Another target to go to; null stays. */
+      move: { target: string; pool: string } | null;
+      repair: RepairState | null;
+      /** False for hand-backs and waits for capacity: they use up nothing. */
+      countsAttempt: boolean;
+    };
+
+/** The outcome of one claim. `fence` must be the claim's, else it is refused. */
+export interface StepOutcome extends StepReference {
+  fence: number;
+  next: NextState;
+  attempt: AttemptEnd | null;
+  /** Tells watchers that the step starts again, and why. */
+  retried: { reason: string; attempt: number } | null;
+}
+
+/** `accepted` is false for an answer with an old fence: the step is not touched, only what it cost is booked. */
+export interface RecordResult {
+  accepted: boolean;
+  /** The plan may be able to go on: advance the job. */
+  mayAdvance: boolean;
+  events: StoredEvent[];
+  /** Webhooks that were written because the job now waits for a decision. */
+  deliveryIds: string[];
+  /** For a step that goes on: what its next wake carries. */
+  pending: { pool: string; fence: number } | null;
+}
+
+const LOCK_JOBS = `SELECT id, tenant_id, webhook FROM jobs WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE`;
+
+const RECORD_STEPS = `
+WITH outcome AS (
+  SELECT * FROM json_to_recordset($1) AS j (
+    position int, job_id text, key text, fence int, status text, output text, error text, delay_ms float8, target text,
+    pool text, repair text, counts_attempt boolean, is_repair boolean)
+), before AS (
+  SELECT s.job_id, s.key, s.reserved_micro_usd FROM steps s JOIN outcome o ON s.job_id = o.job_id AND s.key = o.key
+  ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s
+), ranked AS (
+  SELECT o.*, j.last_ordinal + row_number() OVER (
+    PARTITION BY o.job_id, o.status IN ('completed', 'failed') ORDER BY o.position) AS next_ordinal
+  FROM outcome o JOIN jobs j ON j.id = o.job_id
+), written AS (
+  UPDATE steps s SET
+    status = r.status, output = r.output::json, error = coalesce(r.error::json, CASE WHEN r.status = 'pending' THEN s.error END),
+    ordinal = CASE WHEN r.status IN ('completed', 'failed') THEN r.next_ordinal END,
+    finished_at = CASE WHEN r.status IN ('completed', 'failed') THEN now() END,
+    owner = NULL, reserved_micro_usd = 0, wake_count = 0,
+    not_before = CASE WHEN r.status = 'pending' THEN now() + r.delay_ms * interval '1 millisecond' ELSE s.not_before END,
+    wake_at = CASE WHEN r.status = 'pending' THEN now() + (r.delay_ms + 10000) * interval '1 millisecond' END,
+    spent_targets = CASE WHEN r.target IS NULL THEN s.spent_targets ELSE s.spent_targets || s.target END,
+    target = coalesce(r.target, s.target), pool = coalesce(r.pool, s.pool),
+    target_attempts = CASE WHEN r.target IS NOT NULL THEN 0 ELSE s.target_attempts + CASE WHEN r.counts_attempt THEN 1 ELSE 0 END END,
+    attempts = s.attempts + CASE WHEN r.counts_attempt THEN 1 ELSE 0 END,
+    repairs = s.repairs + CASE WHEN r.is_repair THEN 1 ELSE 0 END,
+    repair = CASE WHEN r.status = 'pending' THEN coalesce(r.repair::json, s.repair) END,
+    deaths = CASE WHEN r.counts_attempt OR r.is_repair THEN 0 ELSE s.deaths END
+  FROM ranked r
+  WHERE s.job_id = r.job_id AND s.key = r.key AND s.fence = r.fence AND s.status IN ('claimed', 'sent')
+  RETURNING s.job_id, s.key, s.status, s.eager, s.pool, s.fence, s.ordinal, r.position
+), ended AS (
+  SELECT job_id, count(*) FILTER (WHERE status IN ('completed', 'failed'))::int AS endings,
+    count(*) FILTER (WHERE status = 'completed')::int AS done,
+    bool_or(status = 'held') AS holds, max(ordinal) AS last_ordinal, bool_or(eager AND status IN ('completed', 'failed') OR status = 'failed') AS urgent
+  FROM written GROUP BY job_id
+), released AS (
+  SELECT b.job_id, sum(b.reserved_micro_usd) AS reserved
+  FROM before b JOIN written w ON w.job_id = b.job_id AND w.key = b.key GROUP BY b.job_id
+), counted AS (
+  UPDATE jobs SET
+    last_ordinal = greatest(jobs.last_ordinal, e.last_ordinal), steps_done = steps_done + e.done, steps_open = steps_open - e.endings,
+    reserved_micro_usd = greatest(jobs.reserved_micro_usd - l.reserved, 0),
+    status = CASE WHEN e.holds AND jobs.finished_at IS NULL THEN 'requires_action' ELSE jobs.status END,
+    wake_at = CASE WHEN jobs.finished_at IS NULL AND e.endings > 0 AND (e.urgent OR steps_open - e.endings <= 0)
+      THEN least(now() + interval '5 seconds', deadline_at) ELSE jobs.wake_at END,
+    progress_at = CASE WHEN e.done > 0 AND (progress_at IS NULL OR progress_at < now() - interval '1 second')
+      THEN now() ELSE progress_at END
+  FROM ended e JOIN released l ON l.job_id = e.job_id WHERE jobs.id = e.job_id
+  RETURNING jobs.id, jobs.steps_open, jobs.steps_done, jobs.steps_known, jobs.progress_at = now() AS progressed, e.urgent,
+    e.endings, e.holds, jobs.finished_at IS NOT NULL AS over
+)
+SELECT w.position, w.pool, w.fence, w.status, c.progressed, c.steps_done, c.steps_known, c.holds,
+  c.endings > 0 AND NOT c.over AND (c.urgent OR c.steps_open <= 0) AS may_advance
+FROM written w JOIN counted c ON c.id = w.job_id`;
+
+const END_ATTEMPTS = `
+UPDATE attempts a SET status = e.status, finished_at = now(), first_token_at = to_timestamp(e.first_token_at / 1000),
+  provider_request_id = e.provider_request_id, http_status = e.http_status, error_code = e.error_code,
+  error_message = e.error_message
+FROM json_to_recordset($1) AS e (
+  job_id text, key text, number int, status text, first_token_at float8, provider_request_id text, http_status int,
+  error_code text, error_message text)
+WHERE a.job_id = e.job_id AND a.step_key = e.key AND a.number = e.number AND a.status IN ('sent', 'ambiguous')`;
+
+/**
+ * Records what became of claimed steps, in one transaction: the step's next state, the attempt, the usage, the job's
+ * totals, the events. An outcome with an old fence changes no step (its usage is booked all the same). Results are in
+ * the order of the list.
+ */
+export async function recordOutcomes(
+  database: Database,
+  outcomes: readonly StepOutcome[],
+): Promise<RecordResult[]> {
+  return database.transaction(async (transaction) => {
+    const jobs = await transaction.query<LockedJob>(LOCK_JOBS, [
+      [...new Set(outcomes.map((outcome) => outcome.jobId))],
+    ]);
+    const written = await transaction.query<WrittenRow>(RECORD_STEPS, [JSON.stringify(outcomes.map(toRow))]);
+    await endAttempts(transaction, outcomes);
+    await insertUsage(transaction, outcomes, new Map(jobs.map((job) => [job.id, job.tenant_id])));
+    const rows = new Map(written.map((row) => [row.position, row]));
+    const events = await appendEvents(transaction, toEvents(outcomes, rows));
+    const deliveries = await insertHoldDeliveries(transaction, outcomes, rows, jobs);
+    return outcomes.map((outcome, position) => {
+      const row = rows.get(position);
+      return {
+        accepted: row !== undefined,
+        mayAdvance: row?.may_advance ?? false,
+        events: events.filter((event) => event.jobId === outcome.jobId && isAbout(event, outcome)),
+        deliveryIds: deliveries.get(position) ?? [],
+        pending: row?.status === 'pending' ? { pool: row.pool, fence: row.fence } : null,
+      };
+    });
+  });
+}
+
+interface LockedJob {
+  id: string;
+  tenant_id: string;
+  webhook: unknown;
+}
+
+interface WrittenRow {
+  position: number;
+  pool: string;
+  fence: number;
+  status: string;
+  progressed: boolean | null;
+  steps_done: number;
+  steps_known: number;
+  holds: boolean;
+  may_advance: boolean;
+}
+
+function toRow(outcome: StepOutcome, position: number) {
+  const { next } = outcome;
+  const base = {
+    position,
+    job_id: outcome.jobId,
+    key: outcome.key,
+    fence: outcome.fence,
+    status: next.status,
+  };
+  if (next.status === 'completed') return { ...base, output: JSON.stringify(next.output) };
+  if (next.status !== 'pending') return { ...base, error: JSON.stringify(next.error) };
+  return {
+    ...base,
+    delay_ms: next.delayMs,
+    target: next.move?.target,
+    pool: next.move?.pool,
+    repair: next.repair === null ? undefined : JSON.stringify(next.repair),
+    counts_attempt: next.countsAttempt,
+    is_repair: next.repair !== null,
+  };
+}
+
+async function endAttempts(transaction: Queryable, outcomes: readonly StepOutcome[]): Promise<void> {
+  const ends = outcomes.flatMap(({ jobId, key, attempt }) =>
+    attempt === null
+      ? []
+      : [
+          {
+            job_id: jobId,
+            key,
+            number: attempt.number,
+            status: attempt.status,
+            first_token_at: attempt.firstTokenAt,
+            provider_request_id: attempt.providerRequestId,
+            http_status: attempt.httpStatus,
+            error_code: attempt.error?.code,
+            error_message: attempt.error?.message,
+          },
+        ],
+  );
+  if (ends.length > 0) await transaction.query(END_ATTEMPTS, [JSON.stringify(ends)]);
+}
+
+function toEvents(outcomes: readonly StepOutcome[], rows: ReadonlyMap<number, WrittenRow>) {
+  const progressed = new Set<string>();
+  return outcomes.flatMap((outcome, position) => {
+    const row = rows.get(position);
+    if (!row) return [];
+    const events: { jobId: string; type: LifecycleEventType; data: Record<string, unknown> }[] = [];
+    const add = (type: LifecycleEventType, data: Record<string, unknown>) => {
+      events.push({ jobId: outcome.jobId, type, data: { step: outcome.key, ...data } });
+    };
+    if (outcome.next.status === 'completed') add('step.completed', {});
+    if (outcome.next.status === 'failed') add('step.failed', { error: outcome.next.error });
+    if (outcome.next.status === 'held') add('job.requires_action', { error: outcome.next.error });
+    if (outcome.retried) add('step.retried', outcome.retried);
+    if (row.progressed && !progressed.has(outcome.jobId)) {
+      progressed.add(outcome.jobId);
+      add('job.progress', { steps_done: row.steps_done, steps_known: row.steps_known });
+    }
+    return events;
+  });
+}
+
+/** A job that begins to wait for a decision tells its webhooks, once per step that is held. */
+async function insertHoldDeliveries(
+  transaction: Queryable,
+  outcomes: readonly StepOutcome[],
+  rows: ReadonlyMap<number, WrittenRow>,
+  jobs: readonly LockedJob[],
+): Promise<Map<number, string[]>> {
+  const deliveries = new Map<number, string[]>();
+  for (const [position, outcome] of outcomes.entries()) {
+    const job = jobs.find((each) => each.id === outcome.jobId);
+    if (outcome.next.status !== 'held' || !rows.has(position) || !job) continue;
+    const event = { tenantId: job.tenant_id, jobId: job.id, webhook: job.webhook };
+    const ids = await insertDeliveries(transaction, {
+      ...event,
+      eventId: createId('event'),
+      eventType: 'job.requires_action',
+    });
+    deliveries.set(position, ids);
+  }
+  return deliveries;
+}
+
+function isAbout(event: StoredEvent, outcome: StepOutcome): boolean {
+  return event.data['step'] === outcome.key;
+}

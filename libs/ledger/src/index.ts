@@ -18,6 +18,8 @@ export { listJobs } from './jobs/list-jobs.ts';
 export type { JobFilter } from './jobs/list-jobs.ts';
 export { resolveHeldSteps } from './jobs/resolve-held.ts';
 export type { Resolution } from './jobs/resolve-held.ts';
+export { toJobObject } from './jobs/to-job-object.ts';
+export type { JobForecast } from './jobs/to-job-object.ts';
 export { migrate } from './migrate.ts';
 export { findOverdue } from './recovery/find-overdue.ts';
 export type { Overdue } from './recovery/find-overdue.ts';

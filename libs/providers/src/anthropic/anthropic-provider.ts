@@ -1,0 +1,51 @@
+import Anthropic from '@anthropic-ai/sdk';
+import type { Provider } from '../provider.ts';
+import type { ProviderOptions } from '../provider-options.ts';
+import { readAnthropicLimits } from '../rate-limit-headers/observed-limits.ts';
+import { toRequestTag } from '../sending/request-tag.ts';
+import { sendCall } from '../sending/send-call.ts';
+import type { SendingSetup, VendorWire } from '../sending/send-call.ts';
+import { fetchWithFailures } from '../sending/transport-failure.ts';
+import { explainAnthropicError } from './anthropic-errors.ts';
+import { toMessagesRequest } from './messages-request.ts';
+import { readMessagesStream } from './read-messages-stream.ts';
+
+/** Anthropic through the Messages API, in the version that the SDK sends (2026-10-21). */
+export function createAnthropicProvider(options: ProviderOptions, setup: SendingSetup): Provider {
+  const wire = messagesWire(createClient(options), setup.now);
+  return {
+    name: options.name,
+    kind: 'anthropic',
+    call: (call, hooks) => sendCall(wire, setup, call, hooks),
+  };
+}
+
+/** One request per call, silent, without spans of its own; configured by these options only. */
+function createClient(options: ProviderOptions): Anthropic {
+  return new Anthropic({
+    apiKey: options.apiKey === '' ? 'none' : options.apiKey,
+    baseURL: options.baseUrl ?? 'https://api.anthropic.com',
+    webhookKey: null,
+    maxRetries: 0,
+    logLevel: 'off',
+    openTelemetry: false,
+    fetch: fetchWithFailures(options.fetch ?? globalThis.fetch),
+  });
+}
+
+function messagesWire(client: Anthropic, now: () => number): VendorWire {
+  return {
+    requestIdHeader: 'request-id',
+    open: (call, signal) =>
+      client.messages
+        .create(toMessagesRequest(call), {
+          signal,
+          timeout: call.timeoutMs + 5000,
+          headers: { 'x-client-request-id': toRequestTag(call.requestTag) },
+        })
+        .asResponse(),
+    read: readMessagesStream,
+    readLimits: (headers) => readAnthropicLimits(headers, now()),
+    explain: explainAnthropicError,
+  };
+}

@@ -1,0 +1,21 @@
+export { createProvider } from './create-provider.ts';
+export type { ProviderOptions } from './provider-options.ts';
+export { providerKinds } from './provider.ts';
+export type {
+  LimitReading,
+  ObservedLimits,
+  Provider,
+  ProviderAnswer,
+  ProviderCall,
+  ProviderHooks,
+  ProviderKind,
+} from './provider.ts';
+export { CallAborted } from './call-aborted.ts';
+export type { AbortedCall } from './call-aborted.ts';
+export { estimateInputTokens, estimateTextTokens } from './tokens/estimate-input-tokens.ts';
+export { findModelPrice, loadPriceCatalogue, modelEndsAt, modelFacts } from './prices/price-catalogue.ts';
+export type { ModelFacts, PriceCatalogue, PricedModel } from './prices/price-catalogue.ts';
+export { costMicroUsd, worstCaseMicroUsd } from './prices/call-cost.ts';
+export type { CallCost, PricedCall, UnsentCall } from './prices/call-cost.ts';
+export { modelPriceSchema } from './prices/price-schema.ts';
+export type { ModelPriceInput } from './prices/price-schema.ts';

@@ -1,0 +1,41 @@
+import type OpenAI from 'openai';
+import { createOpenAIClient } from '../openai/openai-client.ts';
+import { explainOpenAIError } from '../openai/openai-errors.ts';
+import type { Provider } from '../provider.ts';
+import type { ProviderOptions } from '../provider-options.ts';
+import { readOpenAILimits } from '../rate-limit-headers/observed-limits.ts';
+import { toRequestTag } from '../sending/request-tag.ts';
+import { sendCall } from '../sending/send-call.ts';
+import type { SendingSetup, VendorWire } from '../sending/send-call.ts';
+import { toChatRequest } from './chat-request.ts';
+import { readChatStream } from './read-chat-stream.ts';
+
+/** Any server that speaks OpenAI's Chat Completions: vLLM, Ollama, llama.cpp, gateways. */
+export function createChatProvider(options: ProviderOptions, setup: SendingSetup): Provider {
+  // The SDK would go to OpenAI, with a key that is not OpenAI's.
+  if (!options.baseUrl)
+    throw new TypeError(`provider ${options.name}: an OpenAI-compatible server needs a base URL`);
+  const wire = chatWire(createOpenAIClient(options));
+  return {
+    name: options.name,
+    kind: 'openai_compatible',
+    call: (call, hooks) => sendCall(wire, setup, call, hooks),
+  };
+}
+
+function chatWire(client: OpenAI): VendorWire {
+  return {
+    requestIdHeader: 'x-request-id',
+    open: (call, signal) =>
+      client.chat.completions
+        .create(toChatRequest(call), {
+          signal,
+          timeout: call.timeoutMs + 5000,
+          headers: { 'x-client-request-id': toRequestTag(call.requestTag) },
+        })
+        .asResponse(),
+    read: readChatStream,
+    readLimits: readOpenAILimits,
+    explain: explainOpenAIError,
+  };
+}

@@ -1,0 +1,39 @@
+import type OpenAI from 'openai';
+import type { Provider } from '../provider.ts';
+import type { ProviderOptions } from '../provider-options.ts';
+import { readOpenAILimits } from '../rate-limit-headers/observed-limits.ts';
+import { toRequestTag } from '../sending/request-tag.ts';
+import { sendCall } from '../sending/send-call.ts';
+import type { SendingSetup, VendorWire } from '../sending/send-call.ts';
+import { createOpenAIClient } from './openai-client.ts';
+import { explainOpenAIError } from './openai-errors.ts';
+import { readResponsesStream } from './read-responses-stream.ts';
+import { toResponsesRequest } from './responses-request.ts';
+
+/** OpenAI itself, through the Responses API (why: docs/decisions/2026-11-21-openai-responses-or-chat.md). */
+export function createOpenAIProvider(options: ProviderOptions, setup: SendingSetup): Provider {
+  const wire = responsesWire(createOpenAIClient(options));
+  return {
+    name: options.name,
+    kind: 'openai',
+    call: (call, hooks) => sendCall(wire, setup, call, hooks),
+  };
+}
+
+function responsesWire(client: OpenAI): VendorWire {
+  return {
+    requestIdHeader: 'x-request-id',
+    open: (call, signal) =>
+      client.responses
+        .create(toResponsesRequest(call), {
+          signal,
+          // Our own clock ends the call; the SDK's must only be later.
+          timeout: call.timeoutMs + 5000,
+          headers: { 'x-client-request-id': toRequestTag(call.requestTag) },
+        })
+        .asResponse(),
+    read: readResponsesStream,
+    readLimits: readOpenAILimits,
+    explain: explainOpenAIError,
+  };
+}

@@ -1,0 +1,42 @@
+import type { ResponseCreateParamsStreaming } from 'openai/resources/responses/responses';
+import type { ProviderCall } from '../provider.ts';
+import { toRequestTag } from '../sending/request-tag.ts';
+import { hasObjectRoot, satisfiesStrictRules } from '../structured-output/openai-strict-schema.ts';
+import { withSchemaInstruction } from '../structured-output/schema-instruction.ts';
+
+/** OpenAI answers 400 below this. */
+const SMALLEST_OUTPUT = 16;
+
+/**
+ * The body of `POST /v1/responses`. `store: false`: results are kept here, not at OpenAI. No sampling parameters: the
+ * reasoning models refuse them.
+ */
+export function toResponsesRequest(call: ProviderCall): ResponseCreateParamsStreaming {
+  const canEnforce = call.output !== null && hasObjectRoot(call.output.schema);
+  const instructions =
+    call.output !== null && !canEnforce
+      ? withSchemaInstruction(call.system, call.output.schema)
+      : call.system;
+  return {
+    model: call.model,
+    input: call.messages.map(({ role, content }) => ({ role, content })),
+    ...(instructions === null ? {} : { instructions }),
+    ...(call.output !== null && canEnforce
+      ? {
+          text: {
+            format: {
+              type: 'json_schema',
+              name: call.output.name,
+              schema: call.output.schema,
+              strict: satisfiesStrictRules(call.output.schema),
+            },
+          },
+        }
+      : {}),
+    ...(call.serviceTier ? { service_tier: call.serviceTier } : {}),
+    max_output_tokens: Math.max(SMALLEST_OUTPUT, call.maxOutputTokens),
+    metadata: { millrace_step: toRequestTag(call.requestTag) },
+    store: false,
+    stream: true,
+  };
+}

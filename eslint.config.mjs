@@ -24,7 +24,7 @@ export default tseslint.config(
           depConstraints: [
             lib('contracts', [], ['zod']),
             lib('redis', [], ['ioredis']),
-            lib('config', ['contracts'], ['yaml', 'zod']),
+            lib('config', ['contracts'], ['yaml', 'zod', 'fastest-levenshtein']),
             lib('telemetry', ['contracts'], ['pino', 'prom-client']),
             lib('ledger', ['contracts'], ['pg', 'node-pg-migrate']),
             lib('providers', ['contracts'], ['openai', '@anthropic-ai/sdk', 'bottleneck', 'gpt-tokenizer', 'yaml', 'zod']),

@@ -1,0 +1,60 @@
+import { z } from 'zod';
+
+const providerName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_-]{0,31}$/, 'a provider name is a-z, then up to 31 of "a-z 0-9 _ -"');
+const target = z.string().regex(/^[a-z][a-z0-9_-]{0,31}\/\S{1,160}$/, 'a target is "provider/model"');
+
+const providerSchema = z.strictObject({
+  kind: z.enum(['openai', 'anthropic', 'openai_compatible']),
+  base_url: z.url({ protocol: /^https?$/ }).optional(),
+  api_key_env: z.string().min(1).optional(),
+  max_concurrent_calls: z.int().min(1).max(10_000).default(256),
+  prices: z
+    .record(
+      z.string(),
+      z.strictObject({
+        input_usd_per_million: z.number().min(0),
+        output_usd_per_million: z.number().min(0),
+        cached_input_usd_per_million: z.number().min(0).optional(),
+        context_window: z.int().min(1).optional(),
+      }),
+    )
+    .optional(),
+});
+
+const routeSchema = z.strictObject({
+  targets: z.array(z.strictObject({ target, weight: z.number().positive().default(1) })).min(1),
+  fallback: z.array(target).default([]),
+});
+
+/** `millrace.config.yaml`: providers, routes, caps and the retry policy. Unknown keys are refused. */
+export const configFileSchema = z.strictObject({
+  providers: z.record(providerName, providerSchema).default({}),
+  routes: z.record(z.string().regex(/^[a-z][a-z0-9_-]{0,63}$/), routeSchema).default({}),
+  limits: z
+    .strictObject({
+      max_body_bytes: z.int().min(1_024).optional(),
+      max_text_characters: z.int().min(1).optional(),
+      max_plan_depth: z.int().min(1).max(64).optional(),
+      max_plan_nodes: z.int().min(1).optional(),
+      max_map_chunks: z.int().min(1).optional(),
+      max_output_schema_bytes: z.int().min(2).optional(),
+      default_max_output_tokens: z.int().min(1).optional(),
+      max_output_tokens: z.int().min(1).optional(),
+    })
+    .default({}),
+  retry: z
+    .strictObject({
+      max_attempts_per_target: z.int().min(1).max(50).default(4),
+      max_attempts: z.int().min(1).max(100).default(10),
+      base_delay: z.string().default('500ms'),
+      max_delay: z.string().default('30s'),
+      max_retry_after: z.string().default('60s'),
+      max_repairs: z.int().min(0).max(2).default(2),
+      max_deaths: z.int().min(1).max(10).default(3),
+    })
+    .prefault({}),
+});
+
+export type ConfigFile = z.infer<typeof configFileSchema>;

@@ -1,0 +1,57 @@
+import type { RequestLimits } from '@millrace/contracts';
+import type { SettingName, SettingValue } from './settings.ts';
+
+/** A provider account that calls can go to. */
+export interface ProviderConfig {
+  name: string;
+  kind: 'openai' | 'anthropic' | 'openai_compatible';
+  baseUrl: string | null;
+  /** Null when no key is set in this process (the API needs none). */
+  apiKey: string | null;
+  maxConcurrentCalls: number;
+  /** Prices of models that the catalogue does not know, in USD per million tokens. */
+  prices: Record<
+    string,
+    { inputUsd: number; outputUsd: number; cachedInputUsd: number | null; contextWindow: number | null }
+  >;
+}
+
+/** What a route stands for: one of the targets by weight, then the fallbacks in order. Targets are `provider/model`. */
+export interface RouteConfig {
+  targets: readonly { target: string; weight: number }[];
+  fallback: readonly string[];
+}
+
+/** How often, and how long apart, a failed call is sent again. */
+export interface RetryPolicy {
+  maxAttemptsPerTarget: number;
+  maxAttempts: number;
+  baseDelayMs: number;
+  maxDelayMs: number;
+  /** A longer `Retry-After` parks the pool instead. */
+  maxRetryAfterMs: number;
+  maxRepairs: number;
+  maxDeaths: number;
+}
+
+/** Everything a process is told from outside, read once, checked, frozen. */
+export interface Config {
+  databaseUrl: string;
+  redisUrl: string;
+  setting: { readonly [Name in SettingName]: SettingValue<Name> };
+  providers: ReadonlyMap<string, ProviderConfig>;
+  routes: ReadonlyMap<string, RouteConfig>;
+  limits: Readonly<RequestLimits>;
+  retry: Readonly<RetryPolicy>;
+}
+
+/** All that is wrong with the configuration, a line each, naming the key, the value and what would be right. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`the configuration cannot be used:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}

@@ -1,0 +1,45 @@
+import { Redis } from 'ioredis';
+
+/**
+ * How a connection behaves while Redis is away. `worker`: commands wait until it is back (BullMQ asks for that).
+ * `producer`: commands fail at once or after a second, so that a request can be answered. `subscriber`: waits, and
+ * subscribes again by itself.
+ */
+export type RedisRole = 'worker' | 'producer' | 'subscriber';
+
+export interface RedisOptions {
+  url: string;
+  role: RedisRole;
+  /** Shown by CLIENT LIST. */
+  name: string;
+  /** Told about connection errors; without Redis they come once per attempt to reconnect. */
+  onError: (error: Error) => void;
+}
+
+/** Opens a connection that reconnects by itself, at most two seconds after Redis is back. Close it with `quit`. */
+export function connectRedis(options: RedisOptions): Redis {
+  const waits = options.role !== 'producer';
+  const redis = new Redis(options.url, {
+    connectionName: options.name,
+    maxRetriesPerRequest: waits ? null : 0,
+    enableOfflineQueue: waits,
+    ...(waits ? {} : { commandTimeout: 1_000 }),
+    connectTimeout: 2_000,
+    // A server that is frozen or behind a dead link answers nothing: the socket is given up and made anew.
+    keepAlive: 5_000,
+    retryStrategy: (attempt) => Math.min(50 * 2 ** attempt, 2_000),
+    // While it loads its files, Redis answers LOADING to everything: that is the same as not being there yet.
+    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+  });
+  redis.on('error', options.onError);
+  return redis;
+}
+
+/** Closes a connection without waiting for a server that is not there. */
+export async function closeRedis(redis: Redis): Promise<void> {
+  if (redis.status === 'ready') {
+    await redis.quit().catch(() => redis.disconnect());
+    return;
+  }
+  redis.disconnect();
+}

@@ -1,0 +1,32 @@
+/** Every key and channel that Millrace uses itself (BullMQ names its own under {@link KeyNames.queues}). */
+export interface KeyNames {
+  /** BullMQ's prefix; the braces are a hash tag, so that one shard's queues live in one slot of a cluster. */
+  queues: string;
+  /** Stream of a job's live text. */
+  liveStream(jobId: string): string;
+  /** Channel on which a job's events are announced. */
+  liveChannel(jobId: string): string;
+  /** Channel of cancelled jobs. */
+  cancelChannel: string;
+  /** Written by the scheduler; its absence means that Redis has lost its content. */
+  epoch: string;
+  /** Until when a pool may send nothing. */
+  parked(pool: string): string;
+  /** The book of a pool. */
+  book(pool: string): string;
+  requestLimit: string;
+}
+
+/** Key names under a prefix, by default `mr`. */
+export function keyNames(prefix: string): KeyNames {
+  return {
+    queues: `{${prefix}}`,
+    liveStream: (jobId) => `${prefix}:live:{${jobId}}`,
+    liveChannel: (jobId) => `${prefix}:events:${jobId}`,
+    cancelChannel: `${prefix}:cancel`,
+    epoch: `${prefix}:epoch`,
+    parked: (pool) => `${prefix}:parked:{${pool}}`,
+    book: (pool) => `${prefix}:book:{${pool}}`,
+    requestLimit: `${prefix}:requests`,
+  };
+}

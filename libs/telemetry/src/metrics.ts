@@ -1,0 +1,90 @@
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+
+/** From 1 ms to 10 minutes. */
+const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
+
+/** Every metric of Millrace by name. Each process registers all of them and moves those that are its own. */
+export interface Metrics {
+  registry: Registry;
+  requests: Counter<'method' | 'route' | 'status'>;
+  requestSeconds: Histogram<'method' | 'route'>;
+  jobsAccepted: Counter<'type' | 'priority' | 'outcome'>;
+  enqueueFailures: Counter<'queue'>;
+  jobsEnded: Counter<'type' | 'status'>;
+  jobSeconds: Histogram<'type'>;
+  calls: Counter<'target' | 'outcome'>;
+  callTokens: Counter<'target' | 'kind'>;
+  callCostUsd: Counter<'target'>;
+  callQueueSeconds: Histogram<'pool'>;
+  callFirstTokenSeconds: Histogram<'target'>;
+  callSeconds: Histogram<'target'>;
+  callsUnderWay: Gauge<'pool'>;
+  staleAnswers: Counter;
+  ambiguousCalls: Counter<'target'>;
+  providerRateLimits: Counter<'pool'>;
+  deliveries: Counter<'outcome'>;
+  deliverySeconds: Histogram;
+  reconciled: Counter<'kind'>;
+  transportLosses: Counter;
+  leader: Gauge;
+  openJobs: Gauge<'status'>;
+  openSteps: Gauge<'pool' | 'status' | 'priority'>;
+  oldestStepSeconds: Gauge<'pool'>;
+  pendingDeliveries: Gauge;
+  overdueSeconds: Gauge;
+  queueJobs: Gauge<'queue' | 'state'>;
+  watchers: Gauge<'kind'>;
+}
+
+/** Makes a registry with all metrics and the process's own (CPU, memory, event-loop lag). */
+export function createMetrics(app: string): Metrics {
+  const registry = new Registry();
+  registry.setDefaultLabels({ app });
+  collectDefaultMetrics({ register: registry });
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
+    new Counter({ name: `millrace_${name}`, help, labelNames, registers: [registry] });
+  const gauge = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
+    new Gauge({ name: `millrace_${name}`, help, labelNames, registers: [registry] });
+  const histogram = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
+    new Histogram({ name: `millrace_${name}`, help, labelNames, buckets: SECONDS, registers: [registry] });
+  return {
+    registry,
+    requests: counter('http_requests_total', 'Requests answered.', ['method', 'route', 'status']),
+    requestSeconds: histogram('http_request_seconds', 'Time to answer a request.', ['method', 'route']),
+    jobsAccepted: counter('jobs_accepted_total', 'Submissions by outcome.', ['type', 'priority', 'outcome']),
+    enqueueFailures: counter('enqueue_failures_total', 'Wakes the transport refused; reconciled later.', [
+      'queue',
+    ]),
+    jobsEnded: counter('jobs_ended_total', 'Jobs that reached a terminal state.', ['type', 'status']),
+    jobSeconds: histogram('job_seconds', 'From acceptance to the terminal state.', ['type']),
+    calls: counter('calls_total', 'Provider calls by outcome.', ['target', 'outcome']),
+    callTokens: counter('call_tokens_total', 'Tokens billed, by kind.', ['target', 'kind']),
+    callCostUsd: counter('call_cost_usd_total', 'Cost by the price catalogue.', ['target']),
+    callQueueSeconds: histogram('call_queue_seconds', 'From a step being wanted to its call leaving.', [
+      'pool',
+    ]),
+    callFirstTokenSeconds: histogram('call_first_token_seconds', 'From sending to the first text.', [
+      'target',
+    ]),
+    callSeconds: histogram('call_seconds', 'From sending to the end of the answer.', ['target']),
+    callsUnderWay: gauge('calls_under_way', 'Calls this process has open.', ['pool']),
+    staleAnswers: counter('stale_answers_total', 'Answers refused because of an old fence.'),
+    ambiguousCalls: counter('ambiguous_calls_total', 'Calls sent whose answer was lost.', ['target']),
+    providerRateLimits: counter('provider_rate_limits_total', 'Answers 429 from a provider.', ['pool']),
+    deliveries: counter('webhook_tries_total', 'Webhook tries by outcome.', ['outcome']),
+    deliverySeconds: histogram('webhook_try_seconds', 'Time of one webhook try.'),
+    reconciled: counter('reconciled_total', 'Overdue rows whose wake was put back.', ['kind']),
+    transportLosses: counter(
+      'transport_losses_total',
+      'Times that Redis was found to have lost its content.',
+    ),
+    leader: gauge('scheduler_leader', '1 in the scheduler that leads.'),
+    openJobs: gauge('jobs_open', 'Jobs that have not ended, by state.', ['status']),
+    openSteps: gauge('steps_open', 'Steps that have not ended.', ['pool', 'status', 'priority']),
+    oldestStepSeconds: gauge('steps_oldest_age_seconds', 'Age of the oldest waiting step.', ['pool']),
+    pendingDeliveries: gauge('webhook_deliveries_pending', 'Deliveries that are still tried.'),
+    overdueSeconds: gauge('ledger_overdue_seconds', 'How long the longest overdue row has been overdue.'),
+    queueJobs: gauge('queue_jobs', 'BullMQ jobs by queue and state.', ['queue', 'state']),
+    watchers: gauge('watchers', 'Open long polls and event streams.', ['kind']),
+  };
+}

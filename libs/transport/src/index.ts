@@ -1,0 +1,19 @@
+export { jobsQueue, poolQueue, webhooksQueue } from './queues/queue-names.ts';
+export { createLiveFeed } from './live/live-feed.ts';
+export type { LiveMessage, StoredDelta, LiveFeed, LiveWatcher } from './live/live-feed.ts';
+export { createLivePublisher } from './live/live-publisher.ts';
+export type { LivePublisher } from './live/live-publisher.ts';
+export { createBoardAdapters } from './queues/board-adapters.ts';
+export { createConsumer } from './queues/consumer.ts';
+export type { WakeContext, ConsumerOptions, Consumer } from './queues/consumer.ts';
+export { checkEpoch } from './queues/epoch.ts';
+export { measureQueues } from './queues/measure-queues.ts';
+export type { QueueReading } from './queues/measure-queues.ts';
+export { createProducer } from './queues/producer.ts';
+export type {
+  JobWakeRequest,
+  StepWakeRequest,
+  DeliveryWakeRequest,
+  Producer,
+  ProducerOptions,
+} from './queues/producer.ts';

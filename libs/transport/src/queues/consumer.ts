@@ -1,0 +1,78 @@
+import type { Service } from '@millrace/contracts';
+import type { KeyNames } from '@millrace/redis';
+import { Worker } from 'bullmq';
+import type { Redis } from 'ioredis';
+import type { z } from 'zod';
+
+/** What the transport knows about a wake. */
+export interface WakeContext {
+  /** How often a process died (or stood still) while it had this wake. */
+  stalls: number;
+}
+
+export interface ConsumerOptions<Schema extends z.ZodType> {
+  queue: string;
+  /** A connection of the role `worker`. */
+  redis: Redis;
+  names: KeyNames;
+  concurrency: number;
+  payload: Schema;
+  /** Looks at the ledger. A throw leaves the work to the reconciler. */
+  handle: (wake: z.output<Schema>, context: WakeContext) => Promise<void>;
+  onFailure: (error: Error) => void;
+  onError: (error: Error) => void;
+}
+
+/** A consumer whose number of wakes at a time can be changed while it runs. */
+export interface Consumer extends Service {
+  setConcurrency(concurrency: number): void;
+}
+
+/**
+ * BullMQ gives the wakes of a dead process to another one after LOCK + STALLED_INTERVAL at the latest. Its defaults
+ * (30 s each) would make that a minute and more.
+ */
+const LOCK_MS = 8_000;
+const STALLED_INTERVAL_MS = 4_000;
+
+/**
+ * Consumes a queue. A payload that does not fit its schema is dropped with an error. Stopping takes no more wakes and
+ * waits for those that are being handled.
+ */
+export function createConsumer<Schema extends z.ZodType>(options: ConsumerOptions<Schema>): Consumer {
+  let worker: Worker | null = null;
+  let concurrency = options.concurrency;
+  return {
+    name: `consumer of ${options.queue}`,
+    async start() {
+      const created = new Worker(
+        options.queue,
+        async (job) => {
+          await options.handle(options.payload.parse(job.data), { stalls: job.stalledCounter });
+        },
+        {
+          connection: options.redis,
+          prefix: options.names.queues,
+          concurrency,
+          lockDuration: LOCK_MS,
+          stalledInterval: STALLED_INTERVAL_MS,
+          // The ledger counts deaths; the transport only has to try again.
+          maxStalledCount: 1_000,
+          skipVersionCheck: true,
+        },
+      );
+      created.on('error', options.onError);
+      created.on('failed', (_job, error) => options.onFailure(error));
+      worker = created;
+    },
+    async stop() {
+      const stopping = worker;
+      worker = null;
+      await stopping?.close();
+    },
+    setConcurrency(next) {
+      concurrency = next;
+      if (worker) worker.concurrency = next;
+    },
+  };
+}

@@ -23,6 +23,11 @@ export const errorCatalogue = {
   job_not_terminal: { title: 'The job has not ended yet', status: 409, retryable: true },
   job_not_waiting: { title: 'The job does not wait for a decision', status: 409, retryable: false },
   delivery_not_final: { title: 'The delivery is still being tried', status: 409, retryable: true },
+  webhook_endpoint_disabled: {
+    title: 'The webhook endpoint is disabled or deleted',
+    status: 409,
+    retryable: false,
+  },
   body_too_large: { title: 'The body is larger than allowed', status: 413, retryable: false },
   unsupported_media_type: { title: 'The body is not application/json', status: 415, retryable: false },
   validation_failed: { title: 'The request does not fit the schema', status: 422, retryable: false },

@@ -54,6 +54,7 @@ export type {
 } from './plan.ts';
 export { ProblemError, problemSchema } from './problem.ts';
 export type { ProblemDetail, Problem } from './problem.ts';
+export { isPublicAddress } from './public-address.ts';
 export { TerminalError, RetryableError } from './retry.ts';
 export type { CallFailure } from './retry.ts';
 export { scopes, parseApiKey } from './scopes.ts';
@@ -65,6 +66,7 @@ export { noUsage, usageSchema } from './usage.ts';
 export type { TokenUsage } from './usage.ts';
 export { jobWakeSchema, stepWakeSchema, deliveryWakeSchema } from './wake.ts';
 export type { JobWake, StepWake, DeliveryWake } from './wake.ts';
+export { findWebhookUrlFault, isListedHost } from './webhook-url.ts';
 export {
   webhookEndpointRequestSchema,
   webhookEndpointPatchSchema,

@@ -1,4 +1,6 @@
 import Anthropic from '@anthropic-ai/sdk';
+import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages';
+import { Stream } from '@anthropic-ai/sdk/streaming';
 import type { Provider } from '../provider.ts';
 import type { ProviderOptions } from '../provider-options.ts';
 import { readAnthropicLimits } from '../rate-limit-headers/observed-limits.ts';
@@ -44,7 +46,13 @@ function messagesWire(client: Anthropic, now: () => number): VendorWire {
           headers: { 'x-client-request-id': toRequestTag(call.requestTag) },
         })
         .asResponse(),
-    read: readMessagesStream,
+    // The client comes along for its log level: without one the SDK prints unreadable events, which hold the answer.
+    read: (response, controller, record, onComplete) =>
+      readMessagesStream(
+        Stream.fromSSEResponse<RawMessageStreamEvent>(response, controller, client),
+        record,
+        onComplete,
+      ),
     readLimits: (headers) => readAnthropicLimits(headers, now()),
     explain: explainAnthropicError,
   };

@@ -1,5 +1,4 @@
 import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages';
-import { Stream } from '@anthropic-ai/sdk/streaming';
 import type { AnswerRecord, Ending } from '../sending/answer-record.ts';
 import { mergeMessagesUsage, parseMessagesUsage } from './messages-usage.ts';
 
@@ -8,14 +7,13 @@ import { mergeMessagesUsage, parseMessagesUsage } from './messages-usage.ts';
  * connection that closes before it leaves `record.ending` null with the usage known so far (the input's from the start).
  */
 export async function readMessagesStream(
-  response: Response,
-  controller: AbortController,
+  events: AsyncIterable<RawMessageStreamEvent>,
   record: AnswerRecord,
   onComplete: () => void,
 ): Promise<void> {
   let stopReason: string | null = null;
   let hasOutputCount = false;
-  for await (const event of Stream.fromSSEResponse<RawMessageStreamEvent>(response, controller)) {
+  for await (const event of events) {
     switch (event.type) {
       case 'message_start':
         record.responseId = event.message.id;

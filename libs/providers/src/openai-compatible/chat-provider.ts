@@ -1,4 +1,6 @@
 import type OpenAI from 'openai';
+import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
+import { Stream } from 'openai/streaming';
 import { createOpenAIClient } from '../openai/openai-client.ts';
 import { explainOpenAIError } from '../openai/openai-errors.ts';
 import type { Provider } from '../provider.ts';
@@ -34,7 +36,13 @@ function chatWire(client: OpenAI): VendorWire {
           headers: { 'x-client-request-id': toRequestTag(call.requestTag) },
         })
         .asResponse(),
-    read: readChatStream,
+    // The client comes along for its log level: without one the SDK prints unreadable events, which hold the answer.
+    read: (response, controller, record, onComplete) =>
+      readChatStream(
+        Stream.fromSSEResponse<ChatCompletionChunk>(response, controller, client),
+        record,
+        onComplete,
+      ),
     readLimits: readOpenAILimits,
     explain: explainOpenAIError,
   };

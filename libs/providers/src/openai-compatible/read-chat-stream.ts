@@ -1,4 +1,3 @@
-import { Stream } from 'openai/streaming';
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { AnswerRecord, Ending } from '../sending/answer-record.ts';
 import { readChatUsage } from './chat-usage.ts';
@@ -8,13 +7,12 @@ import { readChatUsage } from './chat-usage.ts';
  * and a connection that closes before it leaves `record.ending` null. Without a usage chunk the usage is estimated later.
  */
 export async function readChatStream(
-  response: Response,
-  controller: AbortController,
+  events: AsyncIterable<ChatCompletionChunk>,
   record: AnswerRecord,
   onComplete: () => void,
 ): Promise<void> {
   let isRefused = false;
-  for await (const chunk of Stream.fromSSEResponse<ChatCompletionChunk>(response, controller)) {
+  for await (const chunk of events) {
     record.responseId = chunk.id;
     record.model = chunk.model;
     record.serviceTier = chunk.service_tier ?? record.serviceTier;

@@ -1,4 +1,3 @@
-import { Stream } from 'openai/streaming';
 import type { Response as OpenAIResponse, ResponseStreamEvent } from 'openai/resources/responses/responses';
 import type { AnswerRecord, Ending } from '../sending/answer-record.ts';
 import { verdictInsideStream } from './openai-errors.ts';
@@ -10,13 +9,12 @@ import { readResponsesUsage } from './responses-usage.ts';
  * `keepalive`, pass.
  */
 export async function readResponsesStream(
-  response: Response,
-  controller: AbortController,
+  events: AsyncIterable<ResponseStreamEvent>,
   record: AnswerRecord,
   onComplete: () => void,
 ): Promise<void> {
   const commentary = new Set<string>();
-  for await (const event of Stream.fromSSEResponse<ResponseStreamEvent>(response, controller)) {
+  for await (const event of events) {
     switch (event.type) {
       case 'response.created':
       case 'response.in_progress':

@@ -1,4 +1,6 @@
 import type OpenAI from 'openai';
+import type { ResponseStreamEvent } from 'openai/resources/responses/responses';
+import { Stream } from 'openai/streaming';
 import type { Provider } from '../provider.ts';
 import type { ProviderOptions } from '../provider-options.ts';
 import { readOpenAILimits } from '../rate-limit-headers/observed-limits.ts';
@@ -32,7 +34,13 @@ function responsesWire(client: OpenAI): VendorWire {
           headers: { 'x-client-request-id': toRequestTag(call.requestTag) },
         })
         .asResponse(),
-    read: readResponsesStream,
+    // The client comes along for its log level: without one the SDK prints unreadable events, which hold the answer.
+    read: (response, controller, record, onComplete) =>
+      readResponsesStream(
+        Stream.fromSSEResponse<ResponseStreamEvent>(response, controller, client),
+        record,
+        onComplete,
+      ),
     readLimits: readOpenAILimits,
     explain: explainOpenAIError,
   };

@@ -1,0 +1,53 @@
+import type { CallNode } from '@millrace/contracts';
+import { checkOutputSchema } from './check-output-schema.ts';
+import type { PlanChecker } from './check-plan.ts';
+import { checkSystem, checkTemplate } from './check-template.ts';
+import { joinPath } from './join-path.ts';
+
+/** A call: one target, one way to give the prompt, templates, caps, the output schema. */
+export function checkCall(checker: PlanChecker, node: CallNode, path: string): void {
+  checkTarget(checker, node, path);
+  checkPrompt(checker, node, path);
+  if (node.system !== undefined) checkSystem(checker, node.system, joinPath(path, 'system'));
+  if (node.output) checkOutputSchema(checker, node.output.schema, joinPath(path, 'output.schema'));
+  const { maxOutputTokens } = checker.limits;
+  if (node.max_output_tokens !== undefined && node.max_output_tokens > maxOutputTokens) {
+    const at = joinPath(path, 'max_output_tokens');
+    checker.problems.add('validation_failed', at, `at most ${maxOutputTokens} may be asked for`);
+  }
+}
+
+function checkTarget(checker: PlanChecker, { route, model }: CallNode, path: string): void {
+  const { problems, isKnownTarget } = checker;
+  if (route === undefined && model === undefined) {
+    problems.add('validation_failed', path, 'a call needs a route or a model');
+    return;
+  }
+  if (route !== undefined && model !== undefined) {
+    problems.add('validation_failed', joinPath(path, 'model'), 'route and model exclude each other');
+  }
+  if (route !== undefined && !isKnownTarget({ route })) {
+    problems.add('unknown_model', joinPath(path, 'route'), `no route "${excerpt(route)}" is configured`);
+  }
+  if (model !== undefined && !isKnownTarget({ model })) {
+    problems.add('unknown_model', joinPath(path, 'model'), `no model "${excerpt(model)}" is configured`);
+  }
+}
+
+function checkPrompt(checker: PlanChecker, { prompt, messages }: CallNode, path: string): void {
+  const { problems } = checker;
+  if (prompt === undefined && messages === undefined) {
+    problems.add('validation_failed', path, 'a call needs a prompt or messages');
+  }
+  if (prompt !== undefined && messages !== undefined) {
+    problems.add('validation_failed', joinPath(path, 'messages'), 'prompt and messages exclude each other');
+  }
+  if (prompt !== undefined) checkTemplate(checker, prompt, joinPath(path, 'prompt'));
+  for (const [index, message] of (messages ?? []).entries()) {
+    checkTemplate(checker, message.content, joinPath(path, `messages[${index}].content`));
+  }
+}
+
+function excerpt(text: string): string {
+  return text.length > 80 ? `${text.slice(0, 80).toWellFormed()}…` : text;
+}

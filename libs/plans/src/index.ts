@@ -1,0 +1,16 @@
+export { advancePlan } from './advance-plan.ts';
+export type { Advance, AdvanceInput } from './advance-plan.ts';
+export { checkPlan } from './check/check-plan.ts';
+export type { CheckPlanOptions, PlanCheck } from './check/check-plan.ts';
+export { createOutputValidator, createOutputValidators } from './output/output-validators.ts';
+export type { OutputValidator, OutputValidators } from './output/output-validators.ts';
+export { repairMessages } from './output/repair-messages.ts';
+export type { OutputCheck } from './output/validate-answer.ts';
+export { defaultPlanLimits } from './plan-limits.ts';
+export type { PlanLimits } from './plan-limits.ts';
+export type { RecordedStep, WantedStep } from './run/step.ts';
+export { countTokens } from './tokens/count-tokens.ts';
+export { createSplitCache } from './tokens/split-cache.ts';
+export type { SplitCache } from './tokens/split-cache.ts';
+export { splitText } from './tokens/split-text.ts';
+export type { SplitOptions } from './tokens/split-text.ts';

@@ -1,0 +1,14 @@
+import type { RegExpEngine } from 'ajv/dist/types/index.js';
+
+/** Longer texts do not match a pattern at all: a pattern's time may grow with the square of the text. */
+const MAX_MATCHED_CHARACTERS = 10_000;
+
+/** The regular expressions of output schemas; what they are matched against is bounded. */
+export const boundedRegExp: RegExpEngine = Object.assign(
+  (pattern: string, flags: string) => {
+    const expression = new RegExp(pattern, flags);
+    return { test: (text: string) => text.length <= MAX_MATCHED_CHARACTERS && expression.test(text) };
+  },
+  // ajv writes this into code that is saved to a file, which is never done here.
+  { code: 'boundedRegExp' },
+);

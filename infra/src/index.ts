@@ -1,3 +1,6 @@
+export { startLocalStack, type LocalStack, type LocalStackRequest } from './local/start-local-stack.ts';
+export type { StackLogLine } from './local/stack-log-line.ts';
+export type { SupervisedProcess, StopReport } from './local/supervise-process.ts';
 export { PortInUseError } from './network/start-on-port.ts';
 export { startEmbeddedPostgres, type EmbeddedPostgres } from './postgres/start-embedded-postgres.ts';
 export { DirectoryInUseError, ownDirectory } from './processes/own-directory.ts';

@@ -4,8 +4,8 @@ import { createServer } from 'node:net';
 export class PortInUseError extends Error {
   override name = 'PortInUseError';
 
-  constructor(what: string, port: number, options?: ErrorOptions) {
-    super(`port ${port} of 127.0.0.1, wanted for ${what}, is in use by another process`, options);
+  constructor(what: string, host: string, port: number, remedy: string, options?: ErrorOptions) {
+    super(`port ${port} of ${host}, wanted for ${what}, is in use by another process. ${remedy}`, options);
   }
 }
 

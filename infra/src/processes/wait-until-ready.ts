@@ -29,7 +29,13 @@ export async function waitUntilReady(
         `${request.name} did not start (${signal ?? `exit code ${code}`}):\n${lastLines}`,
       );
       const isPortTaken = lastLines.includes('Address already in use');
-      reject(isPortTaken ? new PortInUseError(request.name, request.port, { cause: failure }) : failure);
+      reject(
+        isPortTaken
+          ? new PortInUseError(request.name, '127.0.0.1', request.port, 'Choose another port.', {
+              cause: failure,
+            })
+          : failure,
+      );
     });
   });
 }

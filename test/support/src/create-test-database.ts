@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { migrate as migrateLedger } from '@millrace/ledger';
 import { inject } from 'vitest';
 import { administerDatabase, databaseUrlFor } from './administer-database.ts';
 import { waitFor } from './wait-for.ts';
@@ -21,19 +22,18 @@ const templateLock = 7_261_531;
  * Makes a fresh, migrated database. The migrations run once for each test run: into a template, of which
  * every further database is a copy (some 30 ms).
  *
- * `migrate` brings an empty database to the current schema. `template` names its result, for tests that want
- * another schema than the usual.
+ * `migrate` brings an empty database to the schema that the test wants; without it that is the ledger's. `template`
+ * names its result, and is needed with another schema than the ledger's.
  */
-export async function createTestDatabase(request: {
-  migrate: (databaseUrl: string) => Promise<void>;
-  template?: string;
-}): Promise<TestDatabase> {
+export async function createTestDatabase(
+  request: { migrate?: (databaseUrl: string) => Promise<void>; template?: string } = {},
+): Promise<TestDatabase> {
   const serverUrl = inject('testDatabaseUrl');
   const prefix = `millrace_${inject('testRunId')}`;
   const template = `${prefix}_template_${request.template ?? 'ledger'}`;
   const name = `${prefix}_${randomBytes(6).toString('hex')}`;
 
-  await makeTemplate(serverUrl, template, request.migrate);
+  await makeTemplate(serverUrl, template, request.migrate ?? ((url) => migrateLedger(url)));
   await administerDatabase(serverUrl, (client) =>
     client.query(`CREATE DATABASE "${name}" TEMPLATE "${template}"`),
   );

@@ -1,0 +1,105 @@
+import { announcedUrl } from './announced-url.ts';
+import { repositoryRoot, type Entries } from './entries.ts';
+import type { StackLogLine } from './stack-log-line.ts';
+import type { Stoppable } from './stop-in-order.ts';
+import { superviseProcess, type SupervisedProcess } from './supervise-process.ts';
+import { waitUntilApiReady } from './wait-until-api-ready.ts';
+
+const startTimeoutMs = 60_000;
+
+/** An app that runs, and where it listens: the API for everybody, the others for `/livez`, `/readyz`, `/metrics`. */
+export interface RunningApp extends SupervisedProcess {
+  url: string;
+}
+
+interface AppsRequest {
+  entries: Entries;
+  host?: string;
+  port: number;
+  workers: number;
+  environment: NodeJS.ProcessEnv;
+  bootstrapKey: string;
+  stopGraceMs: number;
+  signal: AbortSignal;
+  onLog: (line: StackLogLine) => void;
+  notice: (line: string) => void;
+  started: Stoppable[];
+}
+
+/** Starts scheduler, workers and API, and resolves when all of them listen and the API answers that it is ready. */
+export async function startApps(request: AppsRequest): Promise<{ apiUrl: string; processes: RunningApp[] }> {
+  // Only the API learns the first key.
+  const { MILLRACE_BOOTSTRAP_KEY: _key, ...inherited } = request.environment;
+  const common = { ...inherited, MILLRACE_HOST: request.host ?? '127.0.0.1' };
+  const forApi = { ...common, MILLRACE_BOOTSTRAP_KEY: request.bootstrapKey };
+  const workers = Array.from({ length: request.workers }, (_each, index) => `worker-${index + 1}`);
+
+  const givenUp = Promise.withResolvers<never>();
+  // It is waited for only at the end of the start.
+  givenUp.promise.catch(() => undefined);
+
+  const starting = await Promise.all([
+    startApp(request, givenUp.reject, {
+      app: 'api',
+      name: 'api',
+      environment: forApi,
+      portName: 'MILLRACE_PORT',
+      port: request.port,
+    }),
+    ...[
+      { app: 'scheduler' as const, name: 'scheduler' },
+      ...workers.map((name) => ({ app: 'worker' as const, name })),
+    ].map((app) =>
+      startApp(request, givenUp.reject, {
+        ...app,
+        environment: common,
+        portName: 'MILLRACE_OPERATIONS_PORT',
+        port: 0,
+      }),
+    ),
+  ]);
+  const processes = await Promise.all(starting.map((app) => app.listening));
+  const apiUrl = processes[0]?.url ?? '';
+  await Promise.race([waitUntilApiReady(apiUrl, startTimeoutMs, request.signal), givenUp.promise]);
+  for (const app of starting) app.markReady();
+  return { apiUrl, processes };
+}
+
+async function startApp(
+  request: AppsRequest,
+  giveUp: (error: Error) => void,
+  app: {
+    app: 'api' | 'worker' | 'scheduler';
+    name: string;
+    environment: NodeJS.ProcessEnv;
+    portName: string;
+    port: number;
+  },
+): Promise<{ listening: Promise<RunningApp>; markReady: () => void }> {
+  const announcement = announcedUrl(app.name, startTimeoutMs, request.signal);
+  let port = String(app.port);
+  const supervised = await superviseProcess({
+    name: app.name,
+    entry: request.entries[app.app],
+    workingDirectory: repositoryRoot,
+    environment: () => ({ ...app.environment, [app.portName]: port }),
+    onLine: (line) => {
+      announcement.take(line);
+      request.onLog({ source: app.name, line });
+    },
+    onNotice: request.notice,
+    onGiveUp: (error) => {
+      announcement.giveUp(error);
+      giveUp(error);
+    },
+  });
+  request.started.push({ stop: () => supervised.stop(request.stopGraceMs), together: 'apps' });
+  const listening = announcement.url.then((url) => {
+    // A port that was found at the first start is kept at the next.
+    ({ port } = new URL(url));
+    return Object.assign(supervised, { url });
+  });
+  // Whoever waits first hears of it; the others' rejections are the same news.
+  listening.catch(() => undefined);
+  return { listening, markReady: supervised.markReady };
+}

@@ -72,8 +72,8 @@ CREATE TABLE steps (
   status text NOT NULL DEFAULT 'pending'
     CHECK (status IN ('pending', 'collected', 'claimed', 'sent', 'held', 'completed', 'failed', 'cancelled')),
   lane text NOT NULL DEFAULT 'realtime',
-  -- Whether its end alone may let the plan go on.
-  eager boolean NOT NULL,
+  -- The node that waits for this step and its siblings together; null when the step's end alone lets the plan go on.
+  barrier text COLLATE "C",
   priority text NOT NULL,
   route text,
   target text NOT NULL,
@@ -113,6 +113,8 @@ CREATE TABLE steps (
   PRIMARY KEY (job_id, key)
 ) WITH (fillfactor = 85);
 CREATE INDEX steps_wake ON steps (wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX steps_barrier ON steps (job_id, barrier)
+  WHERE status IN ('pending', 'collected', 'claimed', 'sent', 'held');
 
 CREATE TABLE attempts (
   job_id text COLLATE "C" NOT NULL,

@@ -5,7 +5,7 @@ import type { Database, Queryable } from '../database.ts';
 import { appendEvents } from './append-events.ts';
 import type { StoredEvent } from './append-events.ts';
 import { finishJob } from './finish-job.ts';
-import type { Ending } from './finish-job.ts';
+import type { Ending, FinishedJob } from './finish-job.ts';
 
 /** A step of the job as the ledger has it. `ordinal` numbers the endings 1, 2, 3 … in the order they were recorded. */
 export interface RecordedStep {
@@ -30,7 +30,8 @@ export interface JobState {
 export interface NewStep {
   key: string;
   request: StepRequest;
-  eager: boolean;
+  /** The node that waits for this step and its siblings together; null when the step's end alone lets the plan go on. */
+  barrier: string | null;
   target: string;
   pool: string;
 }
@@ -47,6 +48,7 @@ export interface AdvanceResult {
   events: StoredEvent[];
   deliveryIds: string[];
   abandoned: string[];
+  finished: FinishedJob | null;
 }
 
 const LOCK = `
@@ -56,9 +58,9 @@ WHERE id = $1 AND finished_at IS NULL FOR NO KEY UPDATE`;
 const LOAD_STEPS = `SELECT key, status, output, error, ordinal FROM steps WHERE job_id = $1`;
 
 const INSERT_STEPS = `
-INSERT INTO steps (job_id, key, eager, priority, route, target, pool, request, wake_at)
-SELECT $1, key, eager, $2, route, target, pool, request::json, now() + interval '10 seconds'
-FROM json_to_recordset($3) AS j (key text, eager boolean, route text, target text, pool text, request text)
+INSERT INTO steps (job_id, key, barrier, priority, route, target, pool, request, wake_at)
+SELECT $1, key, barrier, $2, route, target, pool, request::json, now() + interval '10 seconds'
+FROM json_to_recordset($3) AS j (key text, barrier text, route text, target text, pool text, request text)
 ON CONFLICT (job_id, key) DO NOTHING
 RETURNING key, pool`;
 
@@ -109,7 +111,7 @@ export async function advanceJob(
         });
     if (decision.kind === 'finish') {
       const finished = await finishJob(transaction, jobId, decision);
-      return { ...nothing('finished', job.priority), ...finished };
+      return { ...nothing('finished', job.priority), ...finished, finished };
     }
     const inserted = await insertSteps(transaction, jobId, job.priority, decision.steps);
     if (decision.abandoned.length > 0) await transaction.query(GIVE_UP_STEPS, [jobId, decision.abandoned]);
@@ -123,7 +125,7 @@ export async function advanceJob(
 }
 
 function nothing(outcome: AdvanceResult['outcome'], priority: Priority): AdvanceResult {
-  return { outcome, priority, steps: [], events: [], deliveryIds: [], abandoned: [] };
+  return { outcome, priority, steps: [], events: [], deliveryIds: [], abandoned: [], finished: null };
 }
 
 function expired(): { kind: 'finish' } & Ending {

@@ -14,6 +14,10 @@ export interface Ending {
 
 /** What the end of a job leaves to do outside the ledger: tell those who watch, wake the deliveries. */
 export interface FinishedJob {
+  type: string;
+  status: TerminalJobStatus;
+  /** From acceptance to the end. */
+  seconds: number;
   events: StoredEvent[];
   deliveryIds: string[];
 }
@@ -21,7 +25,7 @@ export interface FinishedJob {
 const FINISH = `
 UPDATE jobs SET status = $2, output = $3, error = $4, finished_at = now(), wake_at = NULL, steps_open = 0
 WHERE id = $1 AND finished_at IS NULL
-RETURNING tenant_id, webhook, cost_micro_usd, steps_done, steps_known`;
+RETURNING tenant_id, webhook, type, extract(epoch FROM now() - created_at)::float8 AS seconds`;
 
 const CANCEL_OPEN_STEPS = `
 UPDATE steps SET status = 'cancelled', wake_at = NULL, finished_at = now()
@@ -36,7 +40,7 @@ export async function finishJob(
   jobId: string,
   ending: Ending,
 ): Promise<FinishedJob | null> {
-  const [job] = await transaction.query<{ tenant_id: string; webhook: unknown }>(FINISH, [
+  const [job] = await transaction.query<{ tenant_id: string; webhook: unknown; type: string; seconds: number }>(FINISH, [
     jobId,
     ending.status,
     ending.output === null ? null : JSON.stringify(ending.output),
@@ -55,5 +59,5 @@ export async function finishJob(
     eventType: type,
     webhook: job.webhook,
   });
-  return { events, deliveryIds };
+  return { type: job.type, status: ending.status, seconds: job.seconds, events, deliveryIds };
 }

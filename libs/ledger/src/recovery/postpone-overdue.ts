@@ -8,12 +8,12 @@ const JOBS = `
 UPDATE jobs SET wake_at = least(${NEXT}, CASE WHEN deadline_at > now() THEN deadline_at END), wake_count = wake_count + 1
 WHERE id = ANY ($1) AND finished_at IS NULL AND wake_at < now()`;
 
-/** A step that is held keeps its fence, so the next look comes soon: the holder is probably dead. */
+/** A claimed step stays overdue until somebody takes it over: its `wake_at` is the lease of a holder who is probably dead. */
 const STEPS = `
 UPDATE steps SET wake_count = wake_count + 1,
-  wake_at = greatest(CASE WHEN status = 'pending' THEN ${NEXT} ELSE now() + interval '5 seconds' END, not_before)
+  wake_at = CASE WHEN status = 'pending' THEN greatest(${NEXT}, not_before) ELSE wake_at END
 FROM unnest($1::text[], $2::text[]) AS w (overdue_job_id, overdue_key)
-WHERE job_id = overdue_job_id AND key = overdue_key AND status = 'pending' AND wake_at < now()`;
+WHERE job_id = overdue_job_id AND key = overdue_key AND wake_at < now()`;
 
 const DELIVERIES = `
 UPDATE webhook_deliveries SET wake_at = greatest(${NEXT}, not_before), wake_count = wake_count + 1

@@ -16,6 +16,8 @@ export interface AttemptEnd {
   providerRequestId: string | null;
   httpStatus: number | null;
   error: { code: string; message: string } | null;
+  /** The provider may have finished and billed the call although we have no answer. */
+  ambiguous: boolean;
   /** Null when the provider reported nothing and so, as far as we know, billed nothing. */
   usage:
     | (TokenUsage & {
@@ -69,7 +71,7 @@ const RECORD_STEPS = `
 WITH outcome AS (
   SELECT * FROM json_to_recordset($1) AS j (
     position int, job_id text, key text, fence int, status text, output text, error text, delay_ms float8, target text,
-    pool text, repair text, counts_attempt boolean, is_repair boolean)
+    pool text, repair text, counts_attempt boolean, is_repair boolean, ambiguous boolean)
 ), before AS (
   SELECT s.job_id, s.key, s.reserved_micro_usd FROM steps s JOIN outcome o ON s.job_id = o.job_id AND s.key = o.key
   ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s
@@ -91,21 +93,28 @@ WITH outcome AS (
     attempts = s.attempts + CASE WHEN r.counts_attempt THEN 1 ELSE 0 END,
     repairs = s.repairs + CASE WHEN r.is_repair THEN 1 ELSE 0 END,
     repair = CASE WHEN r.status = 'pending' THEN coalesce(r.repair::json, s.repair) END,
+    ambiguous = s.ambiguous OR r.ambiguous, ambiguous_calls = s.ambiguous_calls + CASE WHEN r.ambiguous THEN 1 ELSE 0 END,
     deaths = CASE WHEN r.counts_attempt OR r.is_repair THEN 0 ELSE s.deaths END
   FROM ranked r
   WHERE s.job_id = r.job_id AND s.key = r.key AND s.fence = r.fence AND s.status IN ('claimed', 'sent')
-  RETURNING s.job_id, s.key, s.status, s.eager, s.pool, s.fence, s.ordinal, r.position
+  RETURNING s.job_id, s.key, s.status, s.barrier, s.pool, s.fence, s.ordinal, r.position, r.ambiguous
 ), ended AS (
   SELECT job_id, count(*) FILTER (WHERE status IN ('completed', 'failed'))::int AS endings,
     count(*) FILTER (WHERE status = 'completed')::int AS done,
-    bool_or(status = 'held') AS holds, max(ordinal) AS last_ordinal, bool_or(eager AND status IN ('completed', 'failed') OR status = 'failed') AS urgent
-  FROM written GROUP BY job_id
+    bool_or(status = 'held') AS holds, max(ordinal) AS last_ordinal, count(*) FILTER (WHERE ambiguous)::int AS ambiguous_calls,
+    bool_or(status = 'failed' OR status = 'completed' AND (barrier IS NULL OR NOT EXISTS (
+      SELECT FROM steps o WHERE o.job_id = w.job_id AND o.barrier = w.barrier
+        AND o.status IN ('pending', 'collected', 'claimed', 'sent', 'held')
+        AND NOT EXISTS (SELECT FROM written x WHERE x.job_id = o.job_id AND x.key = o.key AND x.status IN ('completed', 'failed'))
+    ))) AS urgent
+  FROM written w GROUP BY job_id
 ), released AS (
   SELECT b.job_id, sum(b.reserved_micro_usd) AS reserved
   FROM before b JOIN written w ON w.job_id = b.job_id AND w.key = b.key GROUP BY b.job_id
 ), counted AS (
   UPDATE jobs SET
     last_ordinal = greatest(jobs.last_ordinal, e.last_ordinal), steps_done = steps_done + e.done, steps_open = steps_open - e.endings,
+    ambiguous_calls = jobs.ambiguous_calls + e.ambiguous_calls,
     reserved_micro_usd = greatest(jobs.reserved_micro_usd - l.reserved, 0),
     status = CASE WHEN e.holds AND jobs.finished_at IS NULL THEN 'requires_action' ELSE jobs.status END,
     wake_at = CASE WHEN jobs.finished_at IS NULL AND e.endings > 0 AND (e.urgent OR steps_open - e.endings <= 0)
@@ -187,6 +196,7 @@ function toRow(outcome: StepOutcome, position: number) {
     key: outcome.key,
     fence: outcome.fence,
     status: next.status,
+    ambiguous: outcome.attempt?.ambiguous ?? false,
   };
   if (next.status === 'completed') return { ...base, output: JSON.stringify(next.output) };
   if (next.status !== 'pending') return { ...base, error: JSON.stringify(next.error) };

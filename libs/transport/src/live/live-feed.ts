@@ -26,9 +26,11 @@ export interface LiveFeed extends Service {
   readDeltas(jobId: string, after: EventPosition, limit: number): Promise<StoredDelta[]>;
   /** Makes sure that no delta can still appear before a lifecycle event. Throws when Redis is away. */
   seal(jobId: string, sequence: number): Promise<void>;
-  /** Calls `listener` for every cancelled job. */
-  onCancel(listener: (jobId: string) => void): Promise<void>;
+  /** Calls `listener` for every cancelled job; `keys` names the steps, null means all. */
+  onCancel(listener: CancelListener): Promise<void>;
 }
+
+export type CancelListener = (jobId: string, keys: readonly string[] | null) => void;
 
 export interface LiveWatcher {
   onMessage(message: LiveMessage): void;
@@ -47,11 +49,12 @@ export function createLiveFeed(options: {
   const { subscriber, names, onError } = options;
   const reader = withLiveScripts(options.reader);
   const watchers = new Map<string, Set<LiveWatcher>>();
-  const cancelListeners = new Set<(jobId: string) => void>();
+  const cancelListeners = new Set<CancelListener>();
 
   const onMessage = (channel: string, text: string): void => {
     if (channel === names.cancelChannel) {
-      for (const listener of cancelListeners) listener(text);
+      const cancel = JSON.parse(text) as { jobId: string; keys: string[] | null };
+      for (const listener of cancelListeners) listener(cancel.jobId, cancel.keys);
       return;
     }
     const set = watchers.get(channel);

@@ -9,8 +9,11 @@ export interface LivePublisher {
   publishEvents(events: readonly (JobEvent & { jobId: string })[]): Promise<void>;
   /** Appends a step's text after a position, and returns its own. Throws when Redis is away. */
   appendDelta(jobId: string, after: EventPosition, delta: StepDelta): Promise<EventPosition>;
-  /** Asks all workers to drop the calls of a job. Throws when Redis is away; their heartbeats find out then. */
-  publishCancel(jobId: string): Promise<void>;
+  /**
+   * Asks all workers to drop the calls of a job, all or those of some steps. Throws when Redis is away; the workers'
+   * heartbeats find out then.
+   */
+  publishCancel(jobId: string, keys?: readonly string[]): Promise<void>;
 }
 
 /** A stream that nobody ends is kept for a day; after the job's end for an hour. */
@@ -51,8 +54,8 @@ export function createLivePublisher(options: {
       );
       return parseStreamId(id) ?? after;
     },
-    async publishCancel(jobId) {
-      await redis.publish(names.cancelChannel, jobId);
+    async publishCancel(jobId, keys) {
+      await redis.publish(names.cancelChannel, JSON.stringify({ jobId, keys: keys ?? null }));
     },
   };
 }

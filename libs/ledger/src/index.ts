@@ -21,6 +21,7 @@ export type { Resolution } from './jobs/resolve-held.ts';
 export { toJobObject } from './jobs/to-job-object.ts';
 export type { JobForecast } from './jobs/to-job-object.ts';
 export { migrate } from './migrate.ts';
+export { extendClaims } from './recovery/extend-claims.ts';
 export { findOverdue } from './recovery/find-overdue.ts';
 export type { Overdue } from './recovery/find-overdue.ts';
 export { holdLease, releaseLease } from './recovery/hold-lease.ts';
@@ -48,3 +49,24 @@ export {
   countOpenJobs,
 } from './tenants/tenants.ts';
 export type { TenantRecord } from './tenants/tenants.ts';
+export { claimDelivery } from './webhooks/claim-delivery.ts';
+export type { ClaimedDelivery } from './webhooks/claim-delivery.ts';
+export { createEndpoint } from './webhooks/create-endpoint.ts';
+export { deleteEndpoint } from './webhooks/delete-endpoint.ts';
+export type { EndpointRecord } from './webhooks/endpoint-row.ts';
+export { findEndpoint } from './webhooks/find-endpoint.ts';
+export { listDeliveries, findDelivery } from './webhooks/list-deliveries.ts';
+export type {
+  DeliveryStatus,
+  TryRecord,
+  DeliveryRecord,
+  DeliveryFilter,
+} from './webhooks/list-deliveries.ts';
+export { listEndpoints } from './webhooks/list-endpoints.ts';
+export { patchEndpoint } from './webhooks/patch-endpoint.ts';
+export type { EndpointPatch } from './webhooks/patch-endpoint.ts';
+export { recordTry } from './webhooks/record-try.ts';
+export type { TryVerdict, DeliveryTry, RecordedTry } from './webhooks/record-try.ts';
+export { redeliver } from './webhooks/redeliver.ts';
+export type { Redelivery } from './webhooks/redeliver.ts';
+export { rotateSecret } from './webhooks/rotate-secret.ts';

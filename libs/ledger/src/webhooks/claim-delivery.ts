@@ -1,0 +1,108 @@
+import type { WebhookEventType } from '@millrace/contracts';
+import type { Database } from '../database.ts';
+import { findJob } from '../jobs/find-job.ts';
+import type { JobRecord } from '../jobs/job-row.ts';
+
+/** A delivery that the caller now holds until its lease runs out, with all it needs to send it. */
+export interface ClaimedDelivery {
+  id: string;
+  /** Every write about this claim must carry it. */
+  fence: number;
+  tenantId: string;
+  /** The request that the job came with. */
+  requestId: string;
+  /** The webhook-id. */
+  eventId: string;
+  eventType: WebhookEventType;
+  /** When the event happened, in milliseconds since 1970. */
+  eventAt: number;
+  endpointId: string | null;
+  url: string;
+  /** The secrets that sign now, the newest first. */
+  secrets: string[];
+  /** 1 for the first try of all. */
+  tryNumber: number;
+  /** 1 for the first try since the delivery was made or last repeated: the place in the schedule. */
+  roundTry: number;
+  /** The job as it is now. */
+  job: JobRecord;
+}
+
+const CLAIM = `
+WITH due AS (
+  SELECT d.id, d.tenant_id, d.job_id, d.endpoint_id FROM webhook_deliveries d
+  WHERE d.id = $1 AND d.status = 'pending' AND d.not_before <= now() + interval '50 milliseconds'
+  FOR NO KEY UPDATE
+), receiver AS (
+  SELECT due.id, j.request_id, t.webhook_secret, e.url, e.secret,
+    CASE WHEN e.previous_secret_expires_at > now() THEN e.previous_secret END AS previous_secret,
+    due.endpoint_id IS NULL OR (e.enabled AND e.deleted_at IS NULL) AS open,
+    e.disabled_reason IS NOT NULL AND e.deleted_at IS NULL AS gave_up
+  FROM due JOIN jobs j ON j.id = due.job_id JOIN tenants t ON t.id = due.tenant_id
+    LEFT JOIN webhook_endpoints e ON e.id = due.endpoint_id
+)
+UPDATE webhook_deliveries d SET
+  status = CASE WHEN r.open THEN 'pending' WHEN r.gave_up THEN 'exhausted' ELSE 'cancelled' END,
+  finished_at = CASE WHEN r.open THEN NULL ELSE now() END,
+  not_before = now() + $2 * interval '1 millisecond',
+  wake_at = CASE WHEN r.open THEN now() + $2 * interval '1 millisecond' END,
+  wake_count = 0, fence = d.fence + 1, url = coalesce(r.url, d.url)
+FROM receiver r WHERE d.id = r.id
+RETURNING d.id, d.fence, d.tenant_id, d.job_id, d.event_id, d.event_type, d.created_at, d.endpoint_id, d.url, d.tries,
+  d.tries_before, d.status, r.request_id, coalesce(r.secret, r.webhook_secret) AS secret, r.previous_secret`;
+
+/**
+ * Claims a delivery for `leaseMs`: nobody else may try it before that time has passed, and each claim raises the fence, so
+ * that a former holder's result is refused. Null when it is not due, is held by somebody, or has ended; a delivery whose
+ * endpoint was disabled or deleted in the meantime is ended here.
+ */
+export async function claimDelivery(
+  database: Database,
+  deliveryId: string,
+  leaseMs: number,
+): Promise<ClaimedDelivery | null> {
+  return database.transaction(async (transaction) => {
+    const [row] = await transaction.query<ClaimRow>(CLAIM, [deliveryId, leaseMs]);
+    if (row?.status !== 'pending') return null;
+    const job = await findJob(transaction, row.tenant_id, row.job_id);
+    // The delivery refers to it; deleting the job would have taken the delivery along.
+    if (!job) return null;
+    return toClaimedDelivery(row, job);
+  });
+}
+
+interface ClaimRow {
+  id: string;
+  fence: number;
+  tenant_id: string;
+  request_id: string;
+  job_id: string;
+  event_id: string;
+  event_type: WebhookEventType;
+  created_at: number;
+  endpoint_id: string | null;
+  url: string;
+  tries: number;
+  tries_before: number;
+  status: string;
+  secret: string;
+  previous_secret: string | null;
+}
+
+function toClaimedDelivery(row: ClaimRow, job: JobRecord): ClaimedDelivery {
+  return {
+    id: row.id,
+    fence: row.fence,
+    tenantId: row.tenant_id,
+    requestId: row.request_id,
+    eventId: row.event_id,
+    eventType: row.event_type,
+    eventAt: row.created_at,
+    endpointId: row.endpoint_id,
+    url: row.url,
+    secrets: row.previous_secret === null ? [row.secret] : [row.secret, row.previous_secret],
+    tryNumber: row.tries + 1,
+    roundTry: row.tries - row.tries_before + 1,
+    job,
+  };
+}

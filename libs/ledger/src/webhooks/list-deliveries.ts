@@ -1,0 +1,106 @@
+import type { Queryable } from '../database.ts';
+
+export type DeliveryStatus = 'pending' | 'delivered' | 'exhausted' | 'cancelled';
+
+/** One sending of a webhook. Instants are milliseconds since 1970. */
+export interface TryRecord {
+  number: number;
+  at: number;
+  durationMs: number;
+  httpStatus: number | null;
+  error: string | null;
+}
+
+/** A delivery with every try. Instants are milliseconds since 1970. */
+export interface DeliveryRecord {
+  id: string;
+  eventId: string;
+  eventType: string;
+  jobId: string;
+  /** Null when the job named the URL itself. */
+  endpointId: string | null;
+  url: string;
+  status: DeliveryStatus;
+  createdAt: number;
+  /** Null when there will be no further try. */
+  nextTryAt: number | null;
+  finishedAt: number | null;
+  tries: TryRecord[];
+}
+
+/** What to list; every filter that is null is off. `after` and `before` are delivery ids. */
+export interface DeliveryFilter {
+  tenantId: string;
+  jobId: string | null;
+  endpointId: string | null;
+  status: DeliveryStatus | null;
+  after: string | null;
+  before: string | null;
+  /** 1–100 */
+  limit: number;
+}
+
+const COLUMNS = `id, event_id AS "eventId", event_type AS "eventType", job_id AS "jobId", endpoint_id AS "endpointId", url,
+  status, created_at AS "createdAt", CASE WHEN status = 'pending' THEN not_before END AS "nextTryAt",
+  finished_at AS "finishedAt"`;
+
+const list = (comparison: '<' | '>', direction: 'ASC' | 'DESC') => `
+SELECT ${COLUMNS} FROM webhook_deliveries
+WHERE tenant_id = $1
+  AND ($2::text IS NULL OR job_id = $2)
+  AND ($3::text IS NULL OR endpoint_id = $3)
+  AND ($4::text IS NULL OR status = $4)
+  AND ($5::text IS NULL OR id ${comparison} $5)
+ORDER BY id ${direction} LIMIT $6`;
+
+const OLDER = list('<', 'DESC');
+const NEWER = list('>', 'ASC');
+
+const FIND = `SELECT ${COLUMNS} FROM webhook_deliveries WHERE id = $1 AND tenant_id = $2`;
+
+const TRIES = `
+SELECT delivery_id AS "deliveryId", number, at, duration_ms AS "durationMs", http_status AS "httpStatus", error
+FROM webhook_tries WHERE delivery_id = ANY ($1) ORDER BY delivery_id, number`;
+
+/** One page of a tenant's deliveries with every try, newest first. */
+export async function listDeliveries(
+  database: Queryable,
+  filter: DeliveryFilter,
+): Promise<{ deliveries: DeliveryRecord[]; hasMore: boolean }> {
+  const backwards = filter.before !== null;
+  const rows = await database.query<DeliveryRow>(backwards ? NEWER : OLDER, [
+    filter.tenantId,
+    filter.jobId,
+    filter.endpointId,
+    filter.status,
+    backwards ? filter.before : filter.after,
+    filter.limit + 1,
+  ]);
+  const shown = rows.slice(0, filter.limit);
+  const deliveries = await withTries(database, backwards ? shown.reverse() : shown);
+  return { deliveries, hasMore: rows.length > filter.limit };
+}
+
+/** The tenant's delivery with this id, or null: a foreign id answers like an unknown one. */
+export async function findDelivery(
+  database: Queryable,
+  tenantId: string,
+  deliveryId: string,
+): Promise<DeliveryRecord | null> {
+  const rows = await database.query<DeliveryRow>(FIND, [deliveryId, tenantId]);
+  const [delivery] = await withTries(database, rows);
+  return delivery ?? null;
+}
+
+type DeliveryRow = Omit<DeliveryRecord, 'tries'>;
+
+async function withTries(database: Queryable, rows: readonly DeliveryRow[]): Promise<DeliveryRecord[]> {
+  if (rows.length === 0) return [];
+  const tries = await database.query<TryRecord & { deliveryId: string }>(TRIES, [rows.map((row) => row.id)]);
+  return rows.map((row) => ({
+    ...row,
+    tries: tries
+      .filter((each) => each.deliveryId === row.id)
+      .map(({ deliveryId: _deliveryId, ...each }) => each),
+  }));
+}

@@ -15,9 +15,9 @@ const sourceColours = {
   simulator: 'yellow',
   postgres: 'blue',
   redis: 'red',
-  local: 'white',
+  local: 'bold',
 } as const;
-const levelColours = { debug: 'gray', info: 'white', warn: 'yellow', error: 'red' } as const;
+const levelColours = { debug: 'gray', info: null, warn: 'yellow', error: 'red' } as const;
 const nameWidth = 10;
 
 /** Turns one line of one process into the text to print, with a line feed; empty for what people need not see. */
@@ -35,10 +35,11 @@ export function printLogLine(
 }
 
 function pretty(source: string, described: DescribedLine, colours: boolean): string {
-  const paint = (style: Parameters<typeof styleText>[0], text: string): string =>
-    colours ? styleText(style, text, { validateStream: false }) : text;
+  // Ordinary text keeps the terminal's own colour: no other is readable on every background.
+  const paint = (style: Parameters<typeof styleText>[0] | null, text: string): string =>
+    colours && style !== null ? styleText(style, text, { validateStream: false }) : text;
   const kind = source.replace(/-\d+$/, '') as keyof typeof sourceColours;
-  const name = paint(sourceColours[kind] ?? 'white', source.padEnd(nameWidth));
+  const name = paint(sourceColours[kind] ?? null, source.padEnd(nameWidth));
   const colour = levelColours[described.level];
   const level = described.level === 'info' ? '' : paint(colour, `${described.level.toUpperCase()} `);
   const time = described.time === '' ? '' : paint('gray', `${described.time} `);

@@ -49,6 +49,16 @@ test('each test database has the migrated schema and none of the others’ rows'
   await expect(readLetters(first.url)).rejects.toThrow(/does not exist/);
 });
 
+test('without a migration of its own a test gets the schema of the ledger', async () => {
+  const database = await createTestDatabase();
+  const tables = await withClient(database.url, async (client) => {
+    const { rows } = await client.query<{ name: string }>('SELECT relname AS name FROM pg_stat_user_tables');
+    return rows.map((row) => row.name);
+  });
+  expect(tables).toEqual(expect.arrayContaining(['jobs', 'steps', 'attempts']));
+  await database.drop();
+});
+
 test('a migration that fails is not taken for a template', async () => {
   const failing = async (url: string): Promise<void> => {
     await migrateLetters(url);

@@ -10,9 +10,9 @@ export { cancelJob } from './jobs/cancel-job.ts';
 export { countOpenCalls } from './jobs/count-open-calls.ts';
 export { eraseJob } from './jobs/erase-job.ts';
 export { failJob } from './jobs/fail-job.ts';
+export { findAccepted } from './jobs/find-accepted.ts';
 export { findEvents } from './jobs/find-events.ts';
 export { findJob } from './jobs/find-job.ts';
-export type { Ending } from './jobs/finish-job.ts';
 export type { JobRecord } from './jobs/job-row.ts';
 export { listJobs } from './jobs/list-jobs.ts';
 export type { JobFilter } from './jobs/list-jobs.ts';
@@ -70,3 +70,4 @@ export type { TryVerdict, DeliveryTry, RecordedTry } from './webhooks/record-try
 export { redeliver } from './webhooks/redeliver.ts';
 export type { Redelivery } from './webhooks/redeliver.ts';
 export { rotateSecret } from './webhooks/rotate-secret.ts';
+export type { Ending, FinishedJob } from './jobs/finish-job.ts';

@@ -27,6 +27,8 @@ export interface NewJob {
 export interface AcceptResult {
   outcome: 'accepted' | 'replayed' | 'reused' | 'in_progress';
   jobId: string;
+  /** When the ledger committed it, in milliseconds since 1970; null unless it was accepted now. */
+  createdAt: number | null;
 }
 
 // Opaque JSON travels as a text inside the JSON of the batch: PostgreSQL would refuse a "\u0000" one level higher.
@@ -48,11 +50,11 @@ WITH incoming AS (
     least(now() + ${FIRST_WAKE}, to_timestamp(deadline_at / 1000))
   FROM incoming
   ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
-  RETURNING id
+  RETURNING id, created_at
 ), queued AS (
   INSERT INTO job_events (job_id, sequence, type, data) SELECT id, 1, 'job.queued', '{}' FROM inserted
 )
-SELECT id FROM inserted`;
+SELECT id, created_at AS "createdAt" FROM inserted`;
 
 const FIND_EXISTING = `
 SELECT w.position::int AS position, j.id, j.fingerprint
@@ -65,18 +67,20 @@ JOIN jobs j USING (tenant_id, idempotency_key)`;
  * the job that the key stands for. Throws LedgerUnavailable when nothing is known to be committed.
  */
 export async function acceptJobs(database: Database, jobs: readonly NewJob[]): Promise<AcceptResult[]> {
-  const inserted = new Set(
-    (await database.query<{ id: string }>(INSERT, [JSON.stringify(jobs.map(toRow))])).map((row) => row.id),
-  );
+  const rows = await database.query<{ id: string; createdAt: number }>(INSERT, [
+    JSON.stringify(jobs.map(toRow)),
+  ]);
+  const inserted = new Map(rows.map((row) => [row.id, row.createdAt]));
   const doubles = jobs.filter((job) => !inserted.has(job.id));
   const existing = doubles.length === 0 ? new Map<NewJob, Existing>() : await findExisting(database, doubles);
   return jobs.map((job) => {
-    if (inserted.has(job.id)) return { outcome: 'accepted', jobId: job.id };
+    const createdAt = inserted.get(job.id);
+    if (createdAt !== undefined) return { outcome: 'accepted', jobId: job.id, createdAt };
     const found = existing.get(job);
     // The other transaction was rolled back or its job pruned between our two statements: the client tries again.
-    if (!found) return { outcome: 'in_progress', jobId: job.id };
+    if (!found) return { outcome: 'in_progress', jobId: job.id, createdAt: null };
     const same = Buffer.compare(found.fingerprint, job.fingerprint) === 0;
-    return { outcome: same ? 'replayed' : 'reused', jobId: found.id };
+    return { outcome: same ? 'replayed' : 'reused', jobId: found.id, createdAt: null };
   });
 }
 

@@ -3,7 +3,7 @@ import { describeLogLine, parseObject, type DescribedLine } from './describe-log
 import type { StackLogLine } from './stack-log-line.ts';
 
 /** How the lines of all processes are shown: for people, or as they are, one JSON object a line. */
-export interface LogAppearance {
+interface LogAppearance {
   format: 'pretty' | 'json';
   colours: boolean;
 }

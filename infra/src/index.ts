@@ -1,5 +1,6 @@
 export { startLocalStack, type LocalStack, type LocalStackRequest } from './local/start-local-stack.ts';
 export type { StackLogLine } from './local/stack-log-line.ts';
+export type { RunningApp } from './local/start-apps.ts';
 export type { SupervisedProcess, StopReport } from './local/supervise-process.ts';
 export { PortInUseError } from './network/start-on-port.ts';
 export { startEmbeddedPostgres, type EmbeddedPostgres } from './postgres/start-embedded-postgres.ts';

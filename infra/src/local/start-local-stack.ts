@@ -7,10 +7,10 @@ import { requireFreePort } from '../network/require-free-port.ts';
 import { resolveBootstrapKey, type BootstrapKey } from './bootstrap-key.ts';
 import { entriesOfRepository, type Entries } from './entries.ts';
 import { startSimulator } from './start-simulator.ts';
-import { startApps } from './start-apps.ts';
+import { startApps, type RunningApp } from './start-apps.ts';
 import type { StackLogLine } from './stack-log-line.ts';
 import { stopInOrder, type Stoppable } from './stop-in-order.ts';
-import type { StopReport, SupervisedProcess } from './supervise-process.ts';
+import type { StopReport } from './supervise-process.ts';
 import { superviseServer } from './supervise-server.ts';
 
 /** A Millrace that runs on this machine. */
@@ -29,7 +29,7 @@ export interface LocalStack {
   database: string;
   redis: string;
   /** Apps and simulator; `pid` and `signal` are for tests that kill them. They are started again. */
-  processes: SupervisedProcess[];
+  processes: RunningApp[];
   /** The embedded servers' processes as they are now; null where a URL was given. */
   serverPids(): { postgres: number | null; redis: number | null };
   /** Stops apps, then simulator, then servers. Answers which apps had to be killed. May be called twice. */

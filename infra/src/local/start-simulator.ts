@@ -1,9 +1,10 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { announcedUrl } from './announced-url.ts';
+import type { RunningApp } from './start-apps.ts';
 import type { StackLogLine } from './stack-log-line.ts';
 import type { Stoppable } from './stop-in-order.ts';
-import { superviseProcess, type SupervisedProcess } from './supervise-process.ts';
+import { superviseProcess } from './supervise-process.ts';
 import { repositoryRoot } from './entries.ts';
 
 const startTimeoutMs = 30_000;
@@ -24,7 +25,7 @@ export async function startSimulator(request: {
 }): Promise<{
   url: string;
   journalPath: string;
-  process: SupervisedProcess;
+  process: RunningApp;
   environment: Record<string, string>;
 }> {
   const directory = join(request.dataDirectory, 'simulator');
@@ -52,7 +53,7 @@ export async function startSimulator(request: {
   return {
     url,
     journalPath,
-    process: simulator,
+    process: Object.assign(simulator, { url }),
     environment: {
       OPENAI_BASE_URL: `${url}/openai/v1`,
       ANTHROPIC_BASE_URL: `${url}/anthropic`,

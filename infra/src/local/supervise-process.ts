@@ -26,7 +26,7 @@ export interface StopReport {
 }
 
 /** What to run, and whom to tell. */
-export interface Supervision {
+interface Supervision {
   name: string;
   /** The TypeScript file that Node runs. */
   entry: string;

@@ -9,7 +9,7 @@ interface Server {
 }
 
 /** A server that is started again, on the same port, when it dies. */
-export interface SupervisedServer<Started extends Server> {
+interface SupervisedServer<Started extends Server> {
   /** As it was started first; its URL stays valid. */
   readonly first: Started;
   /** The process that runs now. */

@@ -5,7 +5,7 @@ import { writeAptConfiguration } from './apt-configuration.ts';
 import { runProgram } from './run-program.ts';
 
 /** A Redis server unpacked into the cache, and the environment in which it finds its libraries. */
-export interface UnpackedRedis {
+interface UnpackedRedis {
   command: string;
   environment: { LD_LIBRARY_PATH: string };
 }

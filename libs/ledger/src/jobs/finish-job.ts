@@ -18,6 +18,8 @@ export interface FinishedJob {
   status: TerminalJobStatus;
   /** From acceptance to the end. */
   seconds: number;
+  /** Steps that were still open and are wanted no more; workers may be running them. */
+  droppedSteps: number;
   events: StoredEvent[];
   deliveryIds: string[];
 }
@@ -29,7 +31,7 @@ RETURNING tenant_id, webhook, type, extract(epoch FROM now() - created_at)::floa
 
 const CANCEL_OPEN_STEPS = `
 UPDATE steps SET status = 'cancelled', wake_at = NULL, finished_at = now()
-WHERE job_id = $1 AND status IN ('pending', 'collected', 'claimed', 'sent', 'held')`;
+WHERE job_id = $1 AND status IN ('pending', 'collected', 'claimed', 'sent', 'held') RETURNING key`;
 
 /**
  * Writes a job's terminal state, its terminal event and the webhook deliveries, and takes its open steps off the books.
@@ -40,14 +42,19 @@ export async function finishJob(
   jobId: string,
   ending: Ending,
 ): Promise<FinishedJob | null> {
-  const [job] = await transaction.query<{ tenant_id: string; webhook: unknown; type: string; seconds: number }>(FINISH, [
+  const [job] = await transaction.query<{
+    tenant_id: string;
+    webhook: unknown;
+    type: string;
+    seconds: number;
+  }>(FINISH, [
     jobId,
     ending.status,
     ending.output === null ? null : JSON.stringify(ending.output),
     ending.error === null ? null : JSON.stringify(ending.error),
   ]);
   if (!job) return null;
-  await transaction.query(CANCEL_OPEN_STEPS, [jobId]);
+  const dropped = await transaction.query(CANCEL_OPEN_STEPS, [jobId]);
   const type = `job.${ending.status}` as const;
   const events = await appendEvents(transaction, [
     { jobId, type, data: ending.error === null ? {} : { error: ending.error } },
@@ -59,5 +66,12 @@ export async function finishJob(
     eventType: type,
     webhook: job.webhook,
   });
-  return { type: job.type, status: ending.status, seconds: job.seconds, events, deliveryIds };
+  return {
+    type: job.type,
+    status: ending.status,
+    seconds: job.seconds,
+    droppedSteps: dropped.length,
+    events,
+    deliveryIds,
+  };
 }

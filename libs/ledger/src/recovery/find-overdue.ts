@@ -4,7 +4,16 @@ import type { Queryable } from '../database.ts';
 /** Rows whose `wake_at` has passed: nobody touched them in time, so their wakes are put on the queues again. */
 export interface Overdue {
   jobs: { jobId: string; priority: Priority; wakeCount: number }[];
-  steps: { jobId: string; key: string; pool: string; fence: number; wakeCount: number; priority: Priority; delayMs: number }[];
+  steps: {
+    jobId: string;
+    key: string;
+    pool: string;
+    fence: number;
+    wakeCount: number;
+    priority: Priority;
+    delayMs: number;
+    isPending: boolean;
+  }[];
   deliveries: { deliveryId: string; fence: number; wakeCount: number; delayMs: number }[];
 }
 
@@ -14,7 +23,8 @@ WHERE wake_at < now() AND finished_at IS NULL ORDER BY wake_at LIMIT $1`;
 
 const STEPS = `
 SELECT job_id AS "jobId", key, pool, fence, priority, wake_count AS "wakeCount",
-  greatest(0, extract(epoch FROM not_before - now()) * 1000)::float8 AS "delayMs"
+  greatest(0, extract(epoch FROM not_before - now()) * 1000)::float8 AS "delayMs",
+  status = 'pending' AS "isPending"
 FROM steps WHERE wake_at < now() AND status IN ('pending', 'claimed', 'sent') ORDER BY wake_at LIMIT $1`;
 
 const DELIVERIES = `

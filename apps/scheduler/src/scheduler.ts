@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { Config } from '@millrace/config';
+import type { Service } from '@millrace/contracts';
+import { holdLease, openDatabase, pruneJobs, releaseLease } from '@millrace/ledger';
+import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
+import { createOperationsServer } from '@millrace/telemetry';
+import type { Logger, Metrics } from '@millrace/telemetry';
+import { checkEpoch, createProducer } from '@millrace/transport';
+import { createLeadership } from './leadership.ts';
+import { createReconciler } from './reconcile.ts';
+import { createRepeat } from './repeat.ts';
+
+const LEADER = 'scheduler';
+const PRUNE_EVERY_MS = 60_000;
+const PRUNE_AT_A_TIME = 500;
+const WORKER_LEASE_MS = 12_000;
+const OUTAGE_MS = 4_000;
+
+/** Puts the scheduler together: what runs, in the order in which it starts. */
+export function createScheduler(config: Config, log: Logger, metrics: Metrics): Service[] {
+  const { setting } = config;
+  const names = keyNames(setting.MILLRACE_KEY_PREFIX);
+  const holder = `${hostname()}-${process.pid}-${randomUUID().slice(0, 8)}`;
+  const onError = (err: unknown): void => log.warn({ err }, 'trouble');
+  const database = openDatabase({
+    url: config.databaseUrl,
+    maxConnections: setting.MILLRACE_DATABASE_CONNECTIONS,
+    connectTimeoutMs: 2_000,
+    statementTimeoutMs: 10_000,
+    applicationName: 'millrace-scheduler',
+    onIdleError: onError,
+  });
+  const redis = connectRedis({ url: config.redisUrl, role: 'producer', name: 'millrace-scheduler', onError });
+  const producer = createProducer({ redis, names, pools: [...config.providers.keys()], onError });
+
+  const leadership = createLeadership({
+    leaseMs: setting.MILLRACE_LEADER_LEASE,
+    hold: () => holdLease(database, LEADER, holder, setting.MILLRACE_LEADER_LEASE),
+    release: () => releaseLease(database, LEADER, holder),
+    onChange: (leads) => {
+      metrics.leader.set(leads ? 1 : 0);
+      log.info({ leader: leads, holder }, leads ? 'leads' : 'follows');
+    },
+    onError,
+    now: Date.now,
+  });
+  const reconciler = createReconciler({
+    database,
+    producer,
+    transportIsWhole: () => checkEpoch(redis, names, holder),
+    onLoss: () => {
+      metrics.transportLosses.inc();
+      log.warn('redis has lost its content (or is new): everything that waits is put back');
+    },
+    onReconciled: (kind, count) => {
+      if (count === 0) return;
+      metrics.reconciled.inc({ kind }, count);
+      log.info({ name: kind, count }, 'reconciled');
+    },
+    now: Date.now,
+    outageMs: OUTAGE_MS,
+    leaseMs: WORKER_LEASE_MS,
+  });
+  const when = (): boolean => leadership.leads;
+
+  return [
+    closing('database', () => database.close()),
+    closing('redis', async () => {
+      await producer.close();
+      await closeRedis(redis);
+    }),
+    ...(setting.MILLRACE_OPERATIONS_PORT === null
+      ? []
+      : [
+          createOperationsServer({
+            host: setting.MILLRACE_HOST,
+            port: setting.MILLRACE_OPERATIONS_PORT,
+            metrics,
+            problems: async () => {
+              await database.query('SELECT 1');
+              return redis.status === 'ready' ? [] : ['redis cannot be reached'];
+            },
+            onListening: (url) => log.info({ url }, 'operations listening'),
+          }),
+        ]),
+    leadership,
+    createRepeat({
+      name: 'reconciler',
+      everyMs: setting.MILLRACE_RECONCILE_INTERVAL,
+      when,
+      work: () => reconciler.sweep(),
+      onError,
+    }),
+    createRepeat({
+      name: 'pruning',
+      everyMs: PRUNE_EVERY_MS,
+      when,
+      work: async () => {
+        const count = await pruneJobs(database, setting.MILLRACE_JOB_RETENTION, PRUNE_AT_A_TIME);
+        if (count > 0) log.info({ count }, 'pruned jobs');
+      },
+      onError,
+    }),
+  ];
+}
+
+/** Something that needs no start and is closed after all that uses it. */
+function closing(name: string, stop: () => Promise<void>): Service {
+  let closed = false;
+  return {
+    name,
+    start: () => Promise.resolve(),
+    async stop() {
+      if (closed) return;
+      closed = true;
+      await stop();
+    },
+  };
+}

@@ -1,0 +1,51 @@
+import type { Config, ProviderConfig } from '@millrace/config';
+import { createProvider, loadPriceCatalogue, modelFacts } from '@millrace/providers';
+import type { ModelPriceInput, PriceCatalogue, Provider } from '@millrace/providers';
+
+/** The providers that this worker can call (those with a key), and what their models cost. */
+export function createProviders(config: Config): {
+  providers: ReadonlyMap<string, Provider>;
+  catalogue: PriceCatalogue;
+} {
+  const configured = [...config.providers.values()];
+  const catalogue = loadPriceCatalogue(undefined, configured.flatMap(toPrices));
+  const providers = new Map<string, Provider>();
+  for (const entry of configured) {
+    if (entry.apiKey === null) continue;
+    const { name, kind, apiKey } = entry;
+    providers.set(
+      name,
+      createProvider({
+        name,
+        kind,
+        apiKey,
+        ...(entry.baseUrl === null ? {} : { baseUrl: entry.baseUrl }),
+        maxConcurrentSockets: entry.maxConcurrentCalls,
+        tokenizerFactor: (model) =>
+          modelFacts(catalogue, { kind, provider: name, model })?.tokenizerFactor ?? 1,
+      }),
+    );
+  }
+  return { providers, catalogue };
+}
+
+const UNKNOWN_CONTEXT_WINDOW = 1_000_000;
+
+function toPrices(provider: ProviderConfig): ModelPriceInput[] {
+  return Object.entries(provider.prices).map(([model, price]) => ({
+    kind: provider.kind,
+    provider: provider.name,
+    model,
+    contextWindow: price.contextWindow ?? UNKNOWN_CONTEXT_WINDOW,
+    maxOutput: 0,
+    source: 'millrace.config.yaml',
+    prices: [
+      {
+        from: '1970-01-01',
+        input: price.inputUsd,
+        output: price.outputUsd,
+        ...(price.cachedInputUsd === null ? {} : { cachedInput: price.cachedInputUsd }),
+      },
+    ],
+  }));
+}

@@ -1,0 +1,210 @@
+import type { CallFailure, ErrorCode, JobError, Json } from '@millrace/contracts';
+
+/** What came of a claim, as far as the decision needs it. */
+export type Happening =
+  | { kind: 'answered'; output: Json }
+  | { kind: 'misfit'; answer: string; feedback: string; fingerprint: string; truncated: boolean }
+  | { kind: 'refused'; message: string; failure: CallFailure }
+  | { kind: 'failed'; message: string; failure: CallFailure; retryAfterMs: number | null }
+  /** We ended the call ourselves. */
+  | { kind: 'aborted'; reason: AbortReason }
+  /** An earlier holder sent the call and its answer was never recorded. */
+  | { kind: 'lost_answer' }
+  /** The worker died too often while it held this step. */
+  | { kind: 'deadly' }
+  /** The call may not leave yet. */
+  | { kind: 'must_wait'; delayMs: number }
+  | { kind: 'over_cap' }
+  | { kind: 'unexpected'; message: string };
+
+export type AbortReason = 'shutdown' | 'cancelled' | 'lost';
+
+/** Where the step stands. Counts are those before this happening. */
+export interface Situation {
+  attempts: number;
+  targetAttempts: number;
+  repairs: number;
+  /** Fingerprint of the last misfitting answer, null when there was none. */
+  lastFingerprint: string | null;
+  ambiguousPolicy: 'retry' | 'hold';
+  target: string;
+  /** Where the step may go instead, null when nowhere. */
+  nextTarget: string | null;
+}
+
+export interface OutcomePolicy {
+  maxAttemptsPerTarget: number;
+  maxAttempts: number;
+  maxRepairs: number;
+  baseDelayMs: number;
+  maxDelayMs: number;
+  maxRetryAfterMs: number;
+}
+
+/** What is done about it. `park` keeps the whole pool from sending for a time. */
+export type Outcome =
+  | { kind: 'complete'; output: Json }
+  | { kind: 'retry'; delayMs: number; reason: string; countsAttempt: boolean; park: number | null }
+  | { kind: 'fall_over'; target: string; reason: string; park: number | null }
+  | { kind: 'repair'; answer: string; feedback: string; fingerprint: string }
+  | { kind: 'hold'; error: JobError }
+  | { kind: 'fail'; error: JobError }
+  /** The claim is gone; nothing about the step may be written. */
+  | { kind: 'drop'; reason: string };
+
+/** An account without quota or with a wrong key is not asked again for this long. */
+const BROKEN_ACCOUNT_PARK_MS = 60_000;
+
+/**
+ * Decides what becomes of a step. Pure; `random` (0 ≤ x < 1) spreads the delays (full jitter). Everything that a person
+ * may ask "why was this sent again?" about is answered here.
+ */
+export function decideOutcome(
+  happening: Happening,
+  situation: Situation,
+  policy: OutcomePolicy,
+  random: number,
+): Outcome {
+  switch (happening.kind) {
+    case 'answered':
+      return { kind: 'complete', output: happening.output };
+    case 'misfit':
+      return decideMisfit(happening, situation, policy);
+    case 'refused':
+      return decideRefused(happening, situation);
+    case 'failed':
+      return decideFailed(happening, situation, policy, random);
+    case 'aborted':
+      return decideAborted(happening.reason);
+    case 'lost_answer':
+      return situation.ambiguousPolicy === 'hold'
+        ? { kind: 'hold', error: { code: 'ambiguous_refused', message: LOST } }
+        : { kind: 'retry', delayMs: 0, reason: 'lost_answer', countsAttempt: false, park: null };
+    case 'deadly':
+      return fail('worker_crashed', 'The worker died each time it ran this step.');
+    case 'must_wait':
+      return {
+        kind: 'retry',
+        delayMs: happening.delayMs,
+        reason: 'capacity',
+        countsAttempt: false,
+        park: null,
+      };
+    case 'over_cap':
+      return fail('cost_cap_exceeded', 'This call could cost more than what is left of max_cost_usd.');
+    case 'unexpected':
+      return retryOrGiveUp(happening.message, 'provider_bad_answer', situation, policy, random, null);
+  }
+}
+
+const LOST =
+  'The call was sent and its answer was lost; the provider may have billed it. Decide whether to send it again.';
+
+/** An answer that does not fit the schema is repaired with the error as feedback, unless that is pointless. */
+function decideMisfit(
+  misfit: Happening & { kind: 'misfit' },
+  situation: Situation,
+  policy: OutcomePolicy,
+): Outcome {
+  if (misfit.truncated) {
+    return fail('output_truncated', 'The JSON answer was cut at max_output_tokens; raise the limit.');
+  }
+  if (misfit.fingerprint === situation.lastFingerprint) {
+    return fail('output_invalid', `The model gave the same wrong answer twice: ${misfit.feedback}`);
+  }
+  if (situation.repairs >= policy.maxRepairs) {
+    return fail(
+      'output_invalid',
+      `The answer does not fit after ${situation.repairs} repairs: ${misfit.feedback}`,
+    );
+  }
+  return {
+    kind: 'repair',
+    answer: misfit.answer,
+    feedback: misfit.feedback,
+    fingerprint: misfit.fingerprint,
+  };
+}
+
+/** The same request would be refused again here; another target helps unless the request itself is at fault. */
+function decideRefused(refused: Happening & { kind: 'refused' }, situation: Situation): Outcome {
+  const { failure } = refused;
+  const elsewhere = failure.scope !== 'call' || failure.code === 'context_length_exceeded';
+  const park = failure.scope === 'account' ? BROKEN_ACCOUNT_PARK_MS : null;
+  if (elsewhere && situation.nextTarget !== null) {
+    return { kind: 'fall_over', target: situation.nextTarget, reason: failure.code, park };
+  }
+  return { kind: 'fail', error: toJobError(failure.code, refused.message, failure) };
+}
+
+function decideFailed(
+  failed: Happening & { kind: 'failed' },
+  situation: Situation,
+  policy: OutcomePolicy,
+  random: number,
+): Outcome {
+  const { failure, retryAfterMs } = failed;
+  const isLong = retryAfterMs !== null && retryAfterMs > policy.maxRetryAfterMs;
+  if (isLong && situation.nextTarget !== null) {
+    return { kind: 'fall_over', target: situation.nextTarget, reason: failure.code, park: retryAfterMs };
+  }
+  const outcome = retryOrGiveUp(
+    failed.message,
+    failure.code,
+    situation,
+    policy,
+    random,
+    retryAfterMs,
+    failure,
+  );
+  const limited = failure.code === 'provider_rate_limited' && retryAfterMs !== null;
+  return outcome.kind === 'retry' && (isLong || limited) ? { ...outcome, park: retryAfterMs } : outcome;
+}
+
+function retryOrGiveUp(
+  message: string,
+  code: ErrorCode,
+  situation: Situation,
+  policy: OutcomePolicy,
+  random: number,
+  retryAfterMs: number | null,
+  failure: CallFailure | null = null,
+): Outcome {
+  const usedUp = situation.attempts + 1 >= policy.maxAttempts;
+  if (!usedUp && situation.targetAttempts + 1 < policy.maxAttemptsPerTarget) {
+    const ceiling = Math.min(policy.maxDelayMs, policy.baseDelayMs * 2 ** situation.targetAttempts);
+    // Never before the time the provider named; after it, spread out.
+    const delayMs = (retryAfterMs ?? 0) + random * ceiling;
+    return { kind: 'retry', delayMs: Math.round(delayMs), reason: code, countsAttempt: true, park: null };
+  }
+  if (!usedUp && situation.nextTarget !== null) {
+    return { kind: 'fall_over', target: situation.nextTarget, reason: code, park: null };
+  }
+  const attempts = situation.attempts + 1;
+  return {
+    kind: 'fail',
+    error: toJobError('retries_exhausted', `All ${attempts} attempts failed; the last: ${message}`, failure),
+  };
+}
+
+function decideAborted(reason: AbortReason): Outcome {
+  if (reason === 'shutdown') {
+    return { kind: 'retry', delayMs: 0, reason: 'worker_stopped', countsAttempt: false, park: null };
+  }
+  return { kind: 'drop', reason };
+}
+
+function fail(code: ErrorCode, message: string): Outcome {
+  return { kind: 'fail', error: { code, message } };
+}
+
+function toJobError(code: ErrorCode, message: string, failure: CallFailure | null): JobError {
+  if (failure?.provider == null) return { code, message };
+  const provider = {
+    name: failure.provider,
+    status: failure.httpStatus,
+    code: failure.providerCode,
+    request_id: failure.providerRequestId,
+  };
+  return { code, message, provider };
+}

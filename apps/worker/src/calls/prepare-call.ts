@@ -1,0 +1,62 @@
+import { repairMessages } from '@millrace/plans';
+import { costMicroUsd, estimateInputTokens, modelFacts, worstCaseMicroUsd } from '@millrace/providers';
+import type { PriceCatalogue, Provider, ProviderCall } from '@millrace/providers';
+import type { ClaimedStep } from '@millrace/ledger';
+import type { TokenUsage } from '@millrace/contracts';
+import { splitTarget } from './choose-target.ts';
+
+/** A claimed step as a call to one provider, with what it may cost. */
+export interface PreparedCall {
+  provider: Provider;
+  call: ProviderCall;
+  purpose: 'answer' | 'repair';
+  inputTokens: number;
+  worstCaseMicroUsd: number;
+  /** What these tokens cost at this target, by the catalogue. */
+  price(usage: TokenUsage, tier: string | null): { microUsd: number; known: boolean };
+}
+
+export interface PrepareOptions {
+  providers: ReadonlyMap<string, Provider>;
+  catalogue: PriceCatalogue;
+  defaultMaxOutputTokens: number;
+  callTimeoutMs: number;
+  now: () => number;
+}
+
+/** Turns a claimed step into the call that its target gets; null when the target's provider cannot be called here. */
+export function prepareCall(step: ClaimedStep, options: PrepareOptions): PreparedCall | null {
+  const { provider: providerName, model } = splitTarget(step.target);
+  const provider = options.providers.get(providerName);
+  if (!provider) return null;
+  const priced = { kind: provider.kind, provider: provider.name, model };
+  const facts = modelFacts(options.catalogue, priced);
+  const { request, repair } = step;
+  const wanted = request.maxOutputTokens ?? options.defaultMaxOutputTokens;
+  const call: ProviderCall = {
+    model,
+    system: request.system,
+    messages: repair === null ? request.messages : repairMessages(request, repair.answer, repair.feedback),
+    output: request.output,
+    maxOutputTokens: facts && facts.maxOutput > 0 ? Math.min(wanted, facts.maxOutput) : wanted,
+    requestTag: `${step.jobId}/${step.key}#${step.fence}`,
+    timeoutMs: timeLeftMs(step, options),
+  };
+  const inputTokens = estimateInputTokens(call, facts?.tokenizerFactor ?? 1);
+  const at = new Date(options.now());
+  const unsent = { ...priced, inputTokens, maxOutputTokens: call.maxOutputTokens, tier: null, at };
+  return {
+    provider,
+    call,
+    purpose: repair === null ? 'answer' : 'repair',
+    inputTokens,
+    worstCaseMicroUsd: worstCaseMicroUsd(options.catalogue, unsent).microUsd,
+    price: (usage, tier) => costMicroUsd(options.catalogue, { ...priced, usage, tier, at }),
+  };
+}
+
+/** A call does not run past its job's deadline: nobody could use the answer. */
+function timeLeftMs(step: ClaimedStep, options: PrepareOptions): number {
+  if (step.deadlineAt === null) return options.callTimeoutMs;
+  return Math.max(1, Math.min(options.callTimeoutMs, step.deadlineAt - options.now()));
+}

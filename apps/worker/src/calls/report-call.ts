@@ -1,0 +1,89 @@
+import { formatUsd } from '@millrace/contracts';
+import type { ClaimedStep } from '@millrace/ledger';
+import type { Logger, Metrics } from '@millrace/telemetry';
+import type { Outcome } from './decide-outcome.ts';
+import type { Passage } from './run-call.ts';
+
+/** One claim from its beginning to its end. */
+export interface CallReport {
+  step: ClaimedStep;
+  passage: Passage;
+  outcome: Outcome;
+  accepted: boolean;
+  claimedAt: number;
+}
+
+/** Writes the wide event of an attempt and moves the metrics. A claim that sent nothing is logged at debug level. */
+export function createCallReporter(log: Logger, metrics: Metrics): (report: CallReport) => void {
+  return (report) => {
+    const { step, passage, outcome } = report;
+    count(metrics, report);
+    const { attempt } = passage;
+    const usage = attempt?.usage ?? null;
+    log[attempt ? 'info' : 'debug'](
+      {
+        event: 'attempt',
+        request_id: step.requestId,
+        traceparent: step.traceparent ?? undefined,
+        tenant: step.tenantId,
+        job: step.jobId,
+        step: step.key,
+        fence: step.fence,
+        pool: step.pool,
+        target: step.target,
+        purpose: passage.purpose,
+        attempt: attempt?.number,
+        outcome: outcome.kind,
+        reason: reasonOf(outcome),
+        accepted: report.accepted,
+        ambiguous: step.lostAnswer || (attempt?.ambiguous ?? false),
+        http_status: attempt?.httpStatus ?? undefined,
+        provider_request_id: attempt?.providerRequestId ?? undefined,
+        code: attempt?.error?.code,
+        input_tokens: usage?.inputTokens,
+        cached_input_tokens: usage?.cachedInputTokens,
+        output_tokens: usage?.outputTokens,
+        reasoning_tokens: usage?.reasoningTokens,
+        cost_usd: usage ? formatUsd(usage.costMicroUsd) : undefined,
+        retries: step.attempts,
+        repairs: step.repairs,
+        fallback: step.spentTargets.length > 0,
+        queue_wait_ms: Math.max(0, report.claimedAt - step.createdAt),
+        first_token_ms: between(passage.sentAt, passage.firstTextAt),
+        total_ms: between(passage.sentAt, passage.endedAt),
+      },
+      attempt ? 'attempt' : 'claim without a call',
+    );
+  };
+}
+
+function count(metrics: Metrics, { step, passage, outcome, accepted, claimedAt }: CallReport): void {
+  const { target, pool } = step;
+  if (step.lostAnswer) metrics.ambiguousCalls.inc({ target });
+  if (passage.sentAt === null || passage.endedAt === null || !passage.attempt) return;
+  metrics.calls.inc({ target, outcome: outcome.kind });
+  metrics.callQueueSeconds.observe({ pool }, Math.max(0, claimedAt - step.createdAt) / 1_000);
+  metrics.callSeconds.observe({ target }, (passage.endedAt - passage.sentAt) / 1_000);
+  if (passage.firstTextAt !== null) {
+    metrics.callFirstTokenSeconds.observe({ target }, (passage.firstTextAt - passage.sentAt) / 1_000);
+  }
+  if (!accepted) metrics.staleAnswers.inc();
+  if (passage.attempt.ambiguous) metrics.ambiguousCalls.inc({ target });
+  if (passage.attempt.httpStatus === 429) metrics.providerRateLimits.inc({ pool });
+  const { usage } = passage.attempt;
+  if (!usage) return;
+  metrics.callTokens.inc({ target, kind: 'input' }, usage.inputTokens);
+  metrics.callTokens.inc({ target, kind: 'cached_input' }, usage.cachedInputTokens);
+  metrics.callTokens.inc({ target, kind: 'output' }, usage.outputTokens);
+  metrics.callTokens.inc({ target, kind: 'reasoning' }, usage.reasoningTokens);
+  metrics.callCostUsd.inc({ target }, usage.costMicroUsd / 1_000_000);
+}
+
+function reasonOf(outcome: Outcome): string | undefined {
+  if ('reason' in outcome) return outcome.reason;
+  return 'error' in outcome ? outcome.error.code : undefined;
+}
+
+function between(from: number | null, to: number | null): number | undefined {
+  return from === null || to === null ? undefined : to - from;
+}

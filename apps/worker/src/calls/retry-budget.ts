@@ -1,0 +1,44 @@
+/**
+ * Keeps retries from multiplying the load on a target that is down. Every first attempt earns a share of a retry; without
+ * savings one retry per `trickleMs` may go, as a probe.
+ */
+export interface RetryBudget {
+  earn(target: string): void;
+  /** True when a retry may go now; it is paid for then. */
+  spend(target: string): boolean;
+}
+
+export interface RetryBudgetOptions {
+  /** Retries that one first attempt earns, such as 0.1. */
+  share: number;
+  /** Most savings, and what a target begins with. */
+  most: number;
+  trickleMs: number;
+  now: () => number;
+}
+
+/** A budget per target, for one process; the fleet's is the sum. */
+export function createRetryBudget(options: RetryBudgetOptions): RetryBudget {
+  const accounts = new Map<string, { savings: number; lastTrickleAt: number }>();
+  const accountOf = (target: string) => {
+    const account = accounts.get(target) ?? { savings: options.most, lastTrickleAt: 0 };
+    accounts.set(target, account);
+    return account;
+  };
+  return {
+    earn(target) {
+      const account = accountOf(target);
+      account.savings = Math.min(options.most, account.savings + options.share);
+    },
+    spend(target) {
+      const account = accountOf(target);
+      if (account.savings >= 1) {
+        account.savings -= 1;
+        return true;
+      }
+      if (options.now() - account.lastTrickleAt < options.trickleMs) return false;
+      account.lastTrickleAt = options.now();
+      return true;
+    },
+  };
+}

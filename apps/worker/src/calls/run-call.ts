@@ -1,0 +1,272 @@
+import type { RetryPolicy, RouteConfig } from '@millrace/config';
+import type { StepWake } from '@millrace/contracts';
+import { LedgerUnavailable } from '@millrace/ledger';
+import type {
+  AttemptEnd,
+  ClaimedStep,
+  Departure,
+  DepartureResult,
+  NextState,
+  RecordResult,
+  StepOutcome,
+} from '@millrace/ledger';
+import type { CapacityBook } from '@millrace/capacity';
+import type { OutputValidators } from '@millrace/plans';
+import type { LivePublisher, StepWakeRequest } from '@millrace/transport';
+import { chooseTarget, splitTarget } from './choose-target.ts';
+import type { Claims, HeldClaim } from './claims.ts';
+import { decideOutcome } from './decide-outcome.ts';
+import type { Happening, Outcome, Situation } from './decide-outcome.ts';
+import { performCall } from './perform-call.ts';
+import { prepareCall } from './prepare-call.ts';
+import type { PrepareOptions, PreparedCall } from './prepare-call.ts';
+import type { RetryBudget } from './retry-budget.ts';
+import { createTextStream, noTextStream } from './text-stream.ts';
+import type { CallReport } from './report-call.ts';
+
+/** All that running a call needs. */
+export interface RunCallDependencies extends PrepareOptions {
+  worker: string;
+  /** Claims a step; null when it is not to be had (held elsewhere, over, not due). */
+  claimStep: (wake: StepWake) => Promise<ClaimedStep | null>;
+  markSent: (departure: Departure) => Promise<DepartureResult>;
+  recordOutcome: (outcome: StepOutcome) => Promise<RecordResult>;
+  advanceJob: (jobId: string) => Promise<void>;
+  enqueueStep: (wake: StepWakeRequest) => Promise<void>;
+  enqueueDeliveries: (deliveryIds: readonly string[]) => Promise<void>;
+  claims: Claims;
+  capacity: CapacityBook;
+  retryBudget: RetryBudget;
+  publisher: LivePublisher;
+  validators: OutputValidators;
+  routes: ReadonlyMap<string, RouteConfig>;
+  policy: RetryPolicy;
+  report: (report: CallReport) => void;
+  onError: (error: unknown) => void;
+  random: () => number;
+  /** Waits; for the time between two tries to reach the ledger. */
+  pause: (ms: number) => Promise<void>;
+}
+
+/**
+ * Runs a step once: claim, reserve, mark sent, call, decide, record, wake. Whatever happens, the ledger learns of it or the
+ * claim's lease runs out and another worker takes over.
+ */
+export async function runCall(dependencies: RunCallDependencies, wake: StepWake): Promise<void> {
+  const step = await dependencies.claimStep(wake);
+  if (!step) return;
+  const claimedAt = dependencies.now();
+  const held = dependencies.claims.hold(step);
+  try {
+    const passage = await attemptCall(dependencies, held);
+    const outcome = decideOutcome(
+      passage.happening,
+      toSituation(dependencies, step),
+      dependencies.policy,
+      dependencies.random(),
+    );
+    if ('park' in outcome && outcome.park !== null) await dependencies.capacity.park(step.pool, outcome.park);
+    const recorded = await recordSurely(dependencies, toStepOutcome(step, outcome, passage));
+    dependencies.report({ step, passage, outcome, accepted: recorded.accepted, claimedAt });
+    await goOn(dependencies, step, outcome, recorded);
+  } finally {
+    held.release();
+  }
+}
+
+/** How far a claim got: with an attempt if a call was sent. */
+export interface Passage {
+  happening: Happening;
+  attempt: AttemptEnd | null;
+  sentAt: number | null;
+  firstTextAt: number | null;
+  endedAt: number | null;
+  purpose: 'answer' | 'repair';
+}
+
+const RETRY_WITHOUT_BUDGET_MS = 5_000;
+const WAIT_FOR_OTHER_CALLS_MS = 1_000;
+
+async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): Promise<Passage> {
+  const { step, signal } = held;
+  const unsent = (happening: Happening): Passage => ({
+    happening,
+    attempt: null,
+    sentAt: null,
+    firstTextAt: null,
+    endedAt: null,
+    purpose: 'answer',
+  });
+  if (step.lostAnswer && step.ambiguousPolicy === 'hold') return unsent({ kind: 'lost_answer' });
+  if (step.deaths >= dependencies.policy.maxDeaths) return unsent({ kind: 'deadly' });
+
+  const prepared = prepareCall(step, dependencies);
+  if (!prepared) return unsent(noProvider(step));
+
+  const delayMs = await reserveCapacity(dependencies, step, prepared);
+  if (delayMs > 0) return unsent({ kind: 'must_wait', delayMs });
+  if (signal.aborted) return unsent({ kind: 'aborted', reason: signal.reason as 'shutdown' });
+
+  const departure = await dependencies.markSent({
+    jobId: step.jobId,
+    key: step.key,
+    fence: step.fence,
+    owner: dependencies.worker,
+    target: step.target,
+    purpose: prepared.purpose,
+    worstCaseMicroUsd: step.maxCostMicroUsd === null ? 0 : prepared.worstCaseMicroUsd,
+  });
+  if (departure.verdict === 'stale') return unsent({ kind: 'aborted', reason: 'lost' });
+  if (departure.verdict === 'over_cap') {
+    // Calls under way have booked their worst case; when they end, there may be room.
+    return unsent(
+      departure.othersUnderWay
+        ? { kind: 'must_wait', delayMs: WAIT_FOR_OTHER_CALLS_MS }
+        : { kind: 'over_cap' },
+    );
+  }
+
+  const sentAt = dependencies.now();
+  if (departure.event) void dependencies.publisher.publishEvents([departure.event]);
+  const text = step.request.stream
+    ? createTextStream({
+        publisher: dependencies.publisher,
+        jobId: step.jobId,
+        step: step.key,
+        attempt: departure.attempt,
+        after: { sequence: departure.event?.sequence ?? 0, delta: 0 },
+        onError: dependencies.onError,
+      })
+    : noTextStream;
+  const { validators, now } = dependencies;
+  const performance = await performCall(prepared, {
+    step,
+    attempt: departure.attempt,
+    signal,
+    text,
+    validators,
+    now,
+  });
+  return { ...performance, sentAt, endedAt: dependencies.now(), purpose: prepared.purpose };
+}
+
+/** How long the call has to wait: 0 lets it go. Retries also need budget, so that an outage is not hammered. */
+async function reserveCapacity(
+  dependencies: RunCallDependencies,
+  step: ClaimedStep,
+  prepared: PreparedCall,
+): Promise<number> {
+  const size = { inputTokens: prepared.inputTokens, maxOutputTokens: prepared.call.maxOutputTokens };
+  const reservation = await dependencies.capacity.reserve(step.pool, size);
+  if (reservation.verdict === 'wait') return reservation.waitMs + dependencies.random() * 250;
+  if (step.targetAttempts === 0) {
+    dependencies.retryBudget.earn(step.target);
+    return 0;
+  }
+  if (dependencies.retryBudget.spend(step.target)) return 0;
+  return RETRY_WITHOUT_BUDGET_MS * (0.5 + dependencies.random());
+}
+
+function noProvider(step: ClaimedStep): Happening {
+  const { provider } = splitTarget(step.target);
+  return {
+    kind: 'refused',
+    message: `The provider "${provider}" is not configured on this worker or has no key.`,
+    failure: {
+      code: 'provider_auth',
+      provider,
+      httpStatus: null,
+      providerCode: null,
+      providerRequestId: null,
+      usage: null,
+      maybeBilled: false,
+      scope: 'target',
+    },
+  };
+}
+
+function toSituation(dependencies: RunCallDependencies, step: ClaimedStep): Situation {
+  const { routes, providers, random } = dependencies;
+  const spent = [...step.spentTargets, step.target];
+  const isUsable = (target: string): boolean => providers.has(splitTarget(target).provider);
+  return {
+    attempts: step.attempts,
+    targetAttempts: step.targetAttempts,
+    repairs: step.repairs,
+    lastFingerprint: step.repair?.fingerprint ?? null,
+    ambiguousPolicy: step.ambiguousPolicy,
+    target: step.target,
+    nextTarget: chooseTarget({ route: step.route, model: null }, routes, spent, isUsable, random()),
+  };
+}
+
+function toStepOutcome(step: ClaimedStep, outcome: Outcome, passage: Passage): StepOutcome {
+  const again = outcome.kind === 'retry' || outcome.kind === 'fall_over' || outcome.kind === 'repair';
+  const reason = outcome.kind === 'repair' ? 'output_invalid' : again ? outcome.reason : '';
+  return {
+    jobId: step.jobId,
+    key: step.key,
+    fence: step.fence,
+    next: toNextState(step, outcome),
+    attempt: passage.attempt,
+    retried: again && passage.attempt ? { reason, attempt: passage.attempt.number } : null,
+  };
+}
+
+function toNextState(step: ClaimedStep, outcome: Outcome): NextState {
+  const pending = { status: 'pending', delayMs: 0, move: null, repair: null, countsAttempt: false } as const;
+  switch (outcome.kind) {
+    case 'complete':
+      return { status: 'completed', output: outcome.output };
+    case 'fail':
+      return { status: 'failed', error: { ...outcome.error, step: step.key } };
+    case 'hold':
+      return { status: 'held', error: { ...outcome.error, step: step.key } };
+    case 'retry':
+      return { ...pending, delayMs: outcome.delayMs, countsAttempt: outcome.countsAttempt };
+    case 'fall_over':
+      return { ...pending, move: toMove(outcome.target), countsAttempt: true };
+    case 'repair':
+      return { ...pending, repair: outcome };
+    case 'drop':
+      // The fence or the status is not ours any more, so this changes no step; it books what the call has cost.
+      return pending;
+  }
+}
+
+function toMove(target: string): { target: string; pool: string } {
+  return { target, pool: splitTarget(target).provider };
+}
+
+/**
+ * An answer that is paid must reach the ledger: while the ledger is away the worker keeps it and tries again. If the process
+ * dies before, the step is `ambiguous`, which is the truth.
+ */
+async function recordSurely(dependencies: RunCallDependencies, outcome: StepOutcome): Promise<RecordResult> {
+  for (let delayMs = 100; ; delayMs = Math.min(delayMs * 2, 1_000)) {
+    try {
+      return await dependencies.recordOutcome(outcome);
+    } catch (error) {
+      if (!(error instanceof LedgerUnavailable)) throw error;
+      dependencies.onError(error);
+      await dependencies.pause(delayMs);
+    }
+  }
+}
+
+async function goOn(
+  dependencies: RunCallDependencies,
+  step: ClaimedStep,
+  outcome: Outcome,
+  recorded: RecordResult,
+): Promise<void> {
+  void dependencies.publisher.publishEvents(recorded.events);
+  if (recorded.deliveryIds.length > 0) await dependencies.enqueueDeliveries(recorded.deliveryIds);
+  if (recorded.pending) {
+    const delayMs = outcome.kind === 'retry' ? outcome.delayMs : 0;
+    const { pool, fence } = recorded.pending;
+    const wake = { jobId: step.jobId, key: step.key, pool, fence, turn: 0, priority: step.priority, delayMs };
+    await dependencies.enqueueStep(wake);
+  }
+  if (recorded.mayAdvance) await dependencies.advanceJob(step.jobId);
+}

@@ -1,0 +1,106 @@
+import type { RouteConfig } from '@millrace/config';
+import type { JobError, Priority } from '@millrace/contracts';
+import { advanceJob as advanceInLedger } from '@millrace/ledger';
+import type {
+  AdvanceDecision,
+  AdvanceResult,
+  Database,
+  FinishedJob,
+  JobState,
+  NewStep,
+} from '@millrace/ledger';
+import { advancePlan } from '@millrace/plans';
+import type { PlanLimits, SplitCache, WantedStep } from '@millrace/plans';
+import type { LivePublisher, Producer } from '@millrace/transport';
+import { chooseTarget, splitTarget } from '../calls/choose-target.ts';
+import type { Claims } from '../calls/claims.ts';
+
+export interface AdvanceDependencies {
+  database: Database;
+  producer: Producer;
+  publisher: LivePublisher;
+  claims: Claims;
+  routes: ReadonlyMap<string, RouteConfig>;
+  isUsable: (target: string) => boolean;
+  limits: PlanLimits;
+  splits: SplitCache;
+  random: () => number;
+  onFinished: (finished: FinishedJob) => void;
+  onError: (error: unknown) => void;
+}
+
+/**
+ * Carries a job on as far as its recorded steps allow, and tells everybody concerned. What cannot be told (Redis is away) is
+ * found by the reconciler: the ledger has it.
+ */
+export async function advanceJob(dependencies: AdvanceDependencies, jobId: string): Promise<void> {
+  const result = await advanceInLedger(dependencies.database, jobId, (state) => decide(dependencies, state));
+  await announce(dependencies, jobId, result);
+}
+
+async function decide(dependencies: AdvanceDependencies, state: JobState): Promise<AdvanceDecision> {
+  const { limits, splits } = dependencies;
+  const { plan, input, params, steps } = state;
+  const advance = await advancePlan({ plan, input, params, steps, limits, splits });
+  if (advance.kind === 'completed') {
+    return { kind: 'finish', status: 'completed', output: advance.output, error: null };
+  }
+  if (advance.kind === 'failed') return failed(advance.error);
+  const placed = advance.wanted.map((wanted) => place(dependencies, wanted));
+  const homeless = advance.wanted.find((_, index) => placed[index] === null);
+  if (homeless) return failed(noTarget(homeless));
+  return { kind: 'wait', steps: placed.filter((step) => step !== null), abandoned: advance.abandoned };
+}
+
+function place(dependencies: AdvanceDependencies, wanted: WantedStep): NewStep | null {
+  const { routes, isUsable, random } = dependencies;
+  const target = chooseTarget(wanted.request, routes, [], isUsable, random());
+  if (target === null) return null;
+  const { key, request, barrier } = wanted;
+  return { key, request, barrier, target, pool: splitTarget(target).provider };
+}
+
+function failed(error: JobError): AdvanceDecision {
+  return { kind: 'finish', status: 'failed', output: null, error };
+}
+
+function noTarget(wanted: WantedStep): JobError {
+  const { route, model } = wanted.request;
+  const asked = route === null ? `model "${model ?? ''}"` : `route "${route}"`;
+  return {
+    code: 'provider_auth',
+    message: `No target of the ${asked} can be called: its providers have no key on the worker.`,
+    step: wanted.key,
+  };
+}
+
+async function announce(
+  dependencies: AdvanceDependencies,
+  jobId: string,
+  result: AdvanceResult,
+): Promise<void> {
+  const { publisher, producer, claims, onError } = dependencies;
+  void publisher.publishEvents(result.events);
+  const isOver = result.outcome === 'finished';
+  if (result.finished) dependencies.onFinished(result.finished);
+  if (isOver || result.abandoned.length > 0) {
+    const keys = isOver ? null : result.abandoned;
+    claims.abortJob(jobId, keys);
+    // Others may hold steps of it; a job whose steps all ended has none left to drop.
+    if (!isOver || result.finished?.status !== 'completed' || result.finished.droppedSteps > 0) {
+      await publisher.publishCancel(jobId, keys ?? undefined).catch(onError);
+    }
+  }
+  try {
+    await producer.enqueueSteps(result.steps.map((step) => toWake(jobId, step, result.priority)));
+    await producer.enqueueDeliveries(
+      result.deliveryIds.map((deliveryId) => ({ deliveryId, fence: 0, turn: 0, delayMs: 0 })),
+    );
+  } catch (error) {
+    onError(error);
+  }
+}
+
+function toWake(jobId: string, step: AdvanceResult['steps'][number], priority: Priority) {
+  return { jobId, key: step.key, pool: step.pool, fence: step.fence, turn: 0, priority, delayMs: 0 };
+}

@@ -1,0 +1,26 @@
+import type { Service } from '@millrace/contracts';
+import type { Claims } from './calls/claims.ts';
+
+/**
+ * Starts the consumers, and stops them so that no attempt is lost: they take no more wakes at once, calls under way may
+ * finish within the grace time, what is left then is ended and handed back.
+ */
+export function createWorkStop(options: {
+  consumers: readonly Service[];
+  claims: Claims;
+  graceMs: number;
+  onStarted: () => void;
+}): Service {
+  return {
+    name: 'work',
+    async start() {
+      await Promise.all(options.consumers.map((consumer) => consumer.start()));
+      options.onStarted();
+    },
+    async stop() {
+      const timer = setTimeout(() => options.claims.abortAll('shutdown'), options.graceMs);
+      await Promise.all(options.consumers.map((consumer) => consumer.stop()));
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,224 @@
+import { lookup } from 'node:dns';
+import { hostname } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
+import { createCapacityBook } from '@millrace/capacity';
+import type { Config } from '@millrace/config';
+import { deliveryWakeSchema, jobWakeSchema, stepWakeSchema } from '@millrace/contracts';
+import type { Service } from '@millrace/contracts';
+import { failJob, openDatabase, renewClaims } from '@millrace/ledger';
+import { createOutputValidators, createSplitCache, defaultPlanLimits } from '@millrace/plans';
+import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
+import { createOperationsServer } from '@millrace/telemetry';
+import type { Logger, Metrics } from '@millrace/telemetry';
+import {
+  createConsumer,
+  createLiveFeed,
+  createLivePublisher,
+  createProducer,
+  jobsQueue,
+  poolQueue,
+  webhooksQueue,
+} from '@millrace/transport';
+import { splitTarget } from './calls/choose-target.ts';
+import { createClaims } from './calls/claims.ts';
+import { createProviders } from './calls/create-providers.ts';
+import { createLedgerGateway } from './calls/ledger-gateway.ts';
+import { createCallReporter } from './calls/report-call.ts';
+import { createRetryBudget } from './calls/retry-budget.ts';
+import { runCall } from './calls/run-call.ts';
+import type { RunCallDependencies } from './calls/run-call.ts';
+import { advanceJob } from './jobs/advance-job.ts';
+import type { AdvanceDependencies } from './jobs/advance-job.ts';
+import { createWorkStop } from './work-stop.ts';
+import { defaultDeliverySettings, deliverWebhook } from './webhooks/deliver.ts';
+
+const JOBS_AT_A_TIME = 16;
+const DELIVERIES_AT_A_TIME = 32;
+/** A plan that took its process down this often is given up. */
+const MOST_STALLS = 3;
+
+/** Puts the worker together: what runs, in the order in which it starts. */
+export function createWorker(config: Config, log: Logger, metrics: Metrics): Service[] {
+  const { setting } = config;
+  const names = keyNames(setting.MILLRACE_KEY_PREFIX);
+  const worker = `${hostname()}-${process.pid}`;
+  const onError = (err: unknown): void => log.warn({ err }, 'trouble');
+
+  const database = openDatabase({
+    url: config.databaseUrl,
+    maxConnections: setting.MILLRACE_DATABASE_CONNECTIONS,
+    connectTimeoutMs: 5_000,
+    statementTimeoutMs: 15_000,
+    applicationName: 'millrace-worker',
+    onIdleError: onError,
+  });
+  const connect = (role: 'worker' | 'producer' | 'subscriber') =>
+    connectRedis({ url: config.redisUrl, role, name: `millrace-worker-${role}`, onError });
+  const [consumerRedis, producerRedis, subscriberRedis] = [
+    connect('worker'),
+    connect('producer'),
+    connect('subscriber'),
+  ];
+
+  const { providers, catalogue } = createProviders(config);
+  const pools = [...providers.keys()];
+  const isUsable = (target: string): boolean => providers.has(splitTarget(target).provider);
+  const producer = createProducer({ redis: producerRedis, names, pools, onError });
+  const publisher = createLivePublisher({ redis: producerRedis, names, onError });
+  const feed = createLiveFeed({ subscriber: subscriberRedis, reader: producerRedis, names, onError });
+  const leaseMs = setting.MILLRACE_LEASE;
+  const claims = createClaims({ leaseMs, renew: (steps) => renewClaims(database, steps, leaseMs), onError });
+
+  const advancing: AdvanceDependencies = {
+    database,
+    producer,
+    publisher,
+    claims,
+    routes: config.routes,
+    isUsable,
+    limits: {
+      ...defaultPlanLimits,
+      maxMapChunks: config.limits.maxMapChunks,
+      maxTextCharacters: config.limits.maxTextCharacters,
+      defaultMaxOutputTokens: config.limits.defaultMaxOutputTokens,
+    },
+    splits: createSplitCache({ maxCharacters: 32_000_000 }),
+    random: Math.random,
+    onFinished: (finished) => {
+      metrics.jobsEnded.inc({ type: finished.type, status: finished.status });
+      metrics.jobSeconds.observe({ type: finished.type }, finished.seconds);
+    },
+    onError,
+  };
+  const calling: RunCallDependencies = {
+    ...createLedgerGateway(database, worker, leaseMs),
+    worker,
+    providers,
+    catalogue,
+    defaultMaxOutputTokens: config.limits.defaultMaxOutputTokens,
+    callTimeoutMs: setting.MILLRACE_CALL_TIMEOUT,
+    now: Date.now,
+    advanceJob: (jobId) => advanceJob(advancing, jobId),
+    enqueueStep: (wake) => producer.enqueueSteps([wake]).catch(onError),
+    enqueueDeliveries: (ids) => producer.enqueueDeliveries(ids.map(toDeliveryWake)).catch(onError),
+    claims,
+    capacity: createCapacityBook({ redis: producerRedis, names, onError }),
+    retryBudget: createRetryBudget({ share: 0.1, most: 10, trickleMs: 1_000, now: Date.now }),
+    publisher,
+    validators: createOutputValidators({ maxEntries: 500 }),
+    routes: config.routes,
+    policy: config.retry,
+    report: createCallReporter(log, metrics),
+    onError,
+    random: Math.random,
+    pause: (ms) => pause(ms),
+  };
+
+  const consume = { redis: consumerRedis, names, onError, onFailure: onError };
+  const jobs = createConsumer({
+    ...consume,
+    queue: jobsQueue,
+    concurrency: JOBS_AT_A_TIME,
+    payload: jobWakeSchema,
+    handle: async ({ jobId }, { stalls }) => {
+      if (stalls < MOST_STALLS) return advanceJob(advancing, jobId);
+      const error = { code: 'worker_crashed', message: 'The worker died each time it worked on this plan.' };
+      const finished = await failJob(database, jobId, error);
+      if (!finished) return;
+      advancing.onFinished(finished);
+      await publisher.publishEvents(finished.events);
+      await calling.enqueueDeliveries(finished.deliveryIds);
+    },
+  });
+  const webhooks = createConsumer({
+    ...consume,
+    queue: webhooksQueue,
+    concurrency: DELIVERIES_AT_A_TIME,
+    payload: deliveryWakeSchema,
+    handle: async ({ deliveryId }) => {
+      await deliverWebhook(
+        {
+          database,
+          enqueueDelivery: (id, fence, delayMs) =>
+            producer.enqueueDeliveries([{ deliveryId: id, fence, turn: 0, delayMs }]),
+          log,
+          onTry: ({ outcome, durationMs }) => {
+            metrics.deliveries.inc({ outcome });
+            metrics.deliverySeconds.observe(durationMs / 1_000);
+          },
+          now: Date.now,
+          random: Math.random,
+          lookup,
+          settings: { ...defaultDeliverySettings, listedHosts: setting.MILLRACE_ALLOW_PRIVATE_WEBHOOKS },
+        },
+        deliveryId,
+      );
+    },
+  });
+  const calls = pools.map((pool) =>
+    createConsumer({
+      ...consume,
+      queue: poolQueue(pool),
+      concurrency: setting.MILLRACE_WORKER_CONCURRENCY,
+      payload: stepWakeSchema,
+      handle: async (wake) => {
+        metrics.callsUnderWay.inc({ pool });
+        await runCall(calling, wake).finally(() => metrics.callsUnderWay.dec({ pool }));
+      },
+    }),
+  );
+
+  return [
+    closing('database', () => database.close()),
+    closing('redis', async () => {
+      await producer.close();
+      await Promise.all([consumerRedis, producerRedis, subscriberRedis].map(closeRedis));
+    }),
+    ...(setting.MILLRACE_OPERATIONS_PORT === null
+      ? []
+      : [
+          createOperationsServer({
+            host: setting.MILLRACE_HOST,
+            port: setting.MILLRACE_OPERATIONS_PORT,
+            metrics,
+            problems: async () => {
+              await database.query('SELECT 1');
+              return consumerRedis.status === 'ready' ? [] : ['redis cannot be reached'];
+            },
+            onListening: (url) => log.info({ url }, 'operations listening'),
+          }),
+        ]),
+    feed,
+    {
+      name: 'cancel signals',
+      start: () => feed.onCancel((jobId, keys) => claims.abortJob(jobId, keys)),
+      stop: () => Promise.resolve(),
+    },
+    claims,
+    createWorkStop({
+      consumers: [jobs, webhooks, ...calls],
+      claims,
+      graceMs: setting.MILLRACE_SHUTDOWN_GRACE,
+      onStarted: () =>
+        log.info({ worker, pools, concurrency: setting.MILLRACE_WORKER_CONCURRENCY }, 'working'),
+    }),
+  ];
+}
+
+function toDeliveryWake(deliveryId: string) {
+  return { deliveryId, fence: 0, turn: 0, delayMs: 0 };
+}
+
+/** Something that needs no start and is closed after all that uses it. */
+function closing(name: string, stop: () => Promise<void>): Service {
+  let closed = false;
+  return {
+    name,
+    start: () => Promise.resolve(),
+    async stop() {
+      if (closed) return;
+      closed = true;
+      await stop();
+    },
+  };
+}

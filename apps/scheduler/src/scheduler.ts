@@ -81,7 +81,7 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
               await database.query('SELECT 1');
               return redis.status === 'ready' ? [] : ['redis cannot be reached'];
             },
-            onListening: (url) => log.info({ url }, 'operations listening'),
+            onListening: (url) => log.info({ url }, 'listening'),
           }),
         ]),
     leadership,

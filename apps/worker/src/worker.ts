@@ -185,7 +185,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
               await database.query('SELECT 1');
               return consumerRedis.status === 'ready' ? [] : ['redis cannot be reached'];
             },
-            onListening: (url) => log.info({ url }, 'operations listening'),
+            onListening: (url) => log.info({ url }, 'listening'),
           }),
         ]),
     feed,

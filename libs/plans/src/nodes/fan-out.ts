@@ -3,7 +3,7 @@ import { earliest, gather, gatherAll, latestOrdinal } from '../run/gather.ts';
 import type { Place, Run } from '../run/run.ts';
 import { withSteps } from '../run/scope.ts';
 import type { NodeFailed } from '../run/signals.ts';
-import { Suspended, nodeFailure } from '../run/signals.ts';
+import { nodeFailure, suspend } from '../run/signals.ts';
 import { childPath } from '../run/step-keys.ts';
 import type { Settled } from '../run/step.ts';
 import { countVotes } from './count-votes.ts';
@@ -19,11 +19,14 @@ interface Branch {
 export async function runFanOut(run: Run, node: FanOutNode, place: Place): Promise<Settled> {
   const branches = listBranches(node);
   const join = node.join ?? 'all';
+  // With nothing to do after its branches, the fan-out is only a part of the barrier around it.
+  const isEnd = typeof join !== 'object' && place.barrier !== null;
+  const barrier = isEnd ? place.barrier : childPath(place.path, 'fan_out');
   const running = branches.map(({ node: branch, segment }) =>
     run.node(branch, {
       ...place,
       path: childPath(place.path, segment),
-      barrier: join === 'first_valid' ? null : childPath(place.path, 'fan_out'),
+      barrier: join === 'first_valid' ? null : barrier,
     }),
   );
   if (join === 'all') return joinAll(branches, running, place);
@@ -62,7 +65,7 @@ async function joinFirstValid(running: Promise<Settled>[], place: Place): Promis
   const { completed, failed, asks } = await gather(running);
   const first = earliest(completed.filter((settled) => settled !== null));
   if (first) return first;
-  if (asks.length > 0) throw new Suspended(asks);
+  if (asks.length > 0) suspend(asks);
   throw noBranchSucceeded(failed, place);
 }
 
@@ -78,7 +81,7 @@ async function gatherSucceeded(
   place: Place,
 ): Promise<{ succeeded: Succeeded[]; ordinal: number }> {
   const { completed, failed, asks } = await gather(running);
-  if (asks.length > 0) throw new Suspended(asks);
+  if (asks.length > 0) suspend(asks);
   const succeeded = branches.flatMap((branch, index) => {
     const settled = completed[index];
     return settled ? [{ branch, settled }] : [];

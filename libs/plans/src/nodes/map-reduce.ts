@@ -19,13 +19,16 @@ export async function runMapReduce(run: Run, node: MapReduceNode, place: Place):
     throw nodeFailure('plan_failed', message, place.path, place.after);
   }
   const mapPath = childPath(place.path, 'map');
+  // With nothing to do after its items, the map is only a part of the barrier around it.
+  const isEnd = !node.reduce && place.barrier !== null;
+  const barrier = isEnd ? place.barrier : mapPath;
   const mapped = await gatherAll(
     items.map((item, index) =>
       run.node(node.map, {
         ...place,
         path: `${mapPath}[${index}]`,
         scope: { ...place.scope, item, index },
-        barrier: mapPath,
+        barrier,
       }),
     ),
     place.after,

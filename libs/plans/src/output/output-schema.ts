@@ -2,62 +2,70 @@ import { Ajv } from 'ajv';
 import type { Options, ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
-import { findSchemaProblems } from './schema-problems.ts';
-import type { SchemaProblem } from './schema-problems.ts';
 import { boundedRegExp } from './bounded-reg-exp.ts';
+import type { SchemaProblem } from './schema-problems.ts';
 
-/** Checks and compiles the JSON Schemas that clients give for outputs. */
-export interface OutputSchemas {
-  /** What is wrong with a schema before it is compiled, empty when nothing is. */
-  check(schema: Record<string, unknown>): SchemaProblem[];
-  /** A validator for one schema; throws when the schema cannot be used. */
-  compile(schema: Record<string, unknown>): ValidateFunction;
+/** A compiled schema: one validator that finds every error, one that stops at the first. */
+export interface CompiledSchema {
+  findAll: ValidateFunction;
+  /** Compiled when it is first asked for. */
+  findFirst(): ValidateFunction;
 }
+
+/** Compiles the JSON Schemas that clients give for outputs: 2020-12, or draft-07 where `$schema` says so. */
+export interface OutputSchemas {
+  /** Where a schema is no valid schema, empty when it is one. */
+  metaProblems(schema: Record<string, unknown>): SchemaProblem[];
+  /** Throws when the schema cannot be compiled (a reference to nothing, a keyword with an impossible value). */
+  compile(schema: Record<string, unknown>): CompiledSchema;
+}
+
+const MAX_META_PROBLEMS = 5;
 
 /**
  * Schemas of clients share nothing with each other: each is compiled by an ajv of its own, so that no `$id` of one tenant
- * can be reached, or clash, with another's. Only the meta-schemas are kept, because compiling one takes 15 ms.
+ * can be reached by another's, or clash with it. Only the meta-schemas are kept, because compiling one takes 15 ms.
  */
 export function createOutputSchemas(): OutputSchemas {
   const metaSchemas: { draft7?: Ajv; draft2020?: Ajv2020 } = {};
-
-  const metaProblems = (schema: Record<string, unknown>): SchemaProblem[] => {
-    const meta = isDraft7(schema)
-      ? (metaSchemas.draft7 ??= new Ajv({ strict: false, logger: false, allErrors: false }))
-      : (metaSchemas.draft2020 ??= new Ajv2020({ strict: false, logger: false, allErrors: false }));
-    if (meta.validateSchema(schema) === true) return [];
-    return (meta.errors ?? []).map((error) => ({
-      pointer: dotted(error.instancePath),
-      message: error.message ?? 'is not a valid schema',
-    }));
-  };
-
   return {
-    check(schema) {
-      const problems = findSchemaProblems(schema);
-      return problems.length > 0 ? problems : metaProblems(schema).slice(0, 5);
+    metaProblems(schema) {
+      const options: Options = { strict: false, logger: false };
+      const meta = isDraft7(schema)
+        ? (metaSchemas.draft7 ??= new Ajv(options))
+        : (metaSchemas.draft2020 ??= new Ajv2020(options));
+      if (meta.validateSchema(schema) === true) return [];
+      return (meta.errors ?? []).slice(0, MAX_META_PROBLEMS).map((error) => ({
+        pointer: dotted(error.instancePath),
+        message: error.message ?? 'is not a valid schema',
+      }));
     },
-    compile: compileSchema,
+    compile(schema) {
+      let findFirst: ValidateFunction | undefined;
+      return {
+        findAll: compileSchema(schema, true),
+        findFirst: () => (findFirst ??= compileSchema(schema, false)),
+      };
+    },
   };
 }
 
-function compileSchema(schema: Record<string, unknown>): ValidateFunction {
+function compileSchema(schema: Record<string, unknown>, allErrors: boolean): ValidateFunction {
   const options: Options = {
     strict: false,
     meta: false,
     validateSchema: false,
-    allErrors: true,
+    allErrors,
     logger: false,
     code: { regExp: boundedRegExp },
   };
   const ajv = isDraft7(schema) ? new Ajv(options) : new Ajv2020(options);
   addFormats.default(ajv);
-  // The dialect is chosen above; ajv would look for the meta-schema, which this instance does not carry.
+  // The dialect is chosen above; ajv would look for its meta-schema, which this instance does not carry.
   const { $schema: _, ...rest } = schema;
   return ajv.compile(rest);
 }
 
-/** JSON Schema 2020-12 unless `$schema` says draft-07. */
 function isDraft7(schema: Record<string, unknown>): boolean {
   return typeof schema['$schema'] === 'string' && /\/draft-07\/schema#?$/.test(schema['$schema']);
 }

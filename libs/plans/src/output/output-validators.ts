@@ -1,6 +1,7 @@
 import { canonicalJson } from '@millrace/contracts';
 import type { Json } from '@millrace/contracts';
 import { createOutputSchemas } from './output-schema.ts';
+import { findSchemaProblems } from './schema-problems.ts';
 import type { SchemaProblem } from './schema-problems.ts';
 import { validateAnswer } from './validate-answer.ts';
 import type { OutputCheck } from './validate-answer.ts';
@@ -40,9 +41,12 @@ export function createOutputValidators({ maxEntries }: { maxEntries: number }): 
       return remember(key, known.get(key) ?? compile(schema));
     },
     check(schema) {
+      // Before the key is made, because it bounds the depth without recursion.
+      const structural = findSchemaProblems(schema);
+      if (structural.length > 0) return structural;
       const key = canonicalJson(schema as Json);
       if (known.has(key)) return [];
-      const problems = schemas.check(schema);
+      const problems = schemas.metaProblems(schema);
       if (problems.length > 0) return problems;
       try {
         remember(key, compile(schema));

@@ -1,5 +1,5 @@
 import type { Ask } from './signals.ts';
-import { NodeFailed, Suspended } from './signals.ts';
+import { NodeFailed, Suspended, suspend } from './signals.ts';
 import type { Settled } from './step.ts';
 
 /** How several nodes stand after all of them ran as far as they can; the lists are in the order of the nodes. */
@@ -39,7 +39,7 @@ export async function gatherAll(nodes: readonly Promise<Settled>[], after: numbe
   const { completed, failed, asks } = await gather(nodes);
   const first = earliest(failed);
   if (first) throw first;
-  if (asks.length > 0) throw new Suspended(asks);
+  if (asks.length > 0) suspend(asks);
   return completed.map((settled) => settled ?? { output: null, ordinal: after });
 }
 

@@ -8,7 +8,7 @@ import type { PlanLimits } from '../plan-limits.ts';
 import { createTemplateEngine } from '../templates/template-engine.ts';
 import type { TemplateEngine } from '../templates/template-engine.ts';
 import type { SplitCache } from '../tokens/split-cache.ts';
-import { NodeFailed, PlanAborted, Suspended } from './signals.ts';
+import { NodeFailed, PlanAborted, suspend } from './signals.ts';
 import type { Scope } from './scope.ts';
 import type { RecordedStep, Settled } from './step.ts';
 
@@ -65,7 +65,7 @@ export function createRun(
             `The plan's prompts exceed ${limits.maxRenderedCharacters} characters in all.`,
           );
         }
-        throw new Suspended([{ key, request, eager: barrier === null, barrier }]);
+        return suspend([{ key, request, eager: barrier === null, barrier }]);
       }
       return readRecorded(recorded, place.after);
     },
@@ -83,7 +83,7 @@ function readRecorded(step: RecordedStep, after: number): Settled {
   const ordinal = Math.max(after, step.ordinal ?? 0);
   switch (step.status) {
     case 'open':
-      throw new Suspended([step.key]);
+      return suspend([step.key]);
     case 'failed': {
       const error = step.error ?? { code: 'internal_error', message: 'The step failed without an error.' };
       throw new NodeFailed({ ...error, step: step.key }, ordinal);

@@ -4,14 +4,22 @@ import type { WantedStep } from './step.ts';
 /** What a suspended node waits for: a step to be inserted, or the key of one that is open. */
 export type Ask = WantedStep | string;
 
-/** Stops a plan function where a step has no result yet. Private to this library: no caller ever sees it. */
-export class Suspended extends Error {
+/**
+ * Stops a plan function where a step has no result yet. Private to this library: no caller ever sees it. It is no Error,
+ * because a replay of 10,000 open steps would spend most of its time on 10,000 stack traces that nobody reads.
+ */
+export class Suspended {
   readonly asks: readonly Ask[];
 
   constructor(asks: readonly Ask[]) {
-    super('the plan waits for steps');
     this.asks = asks;
   }
+}
+
+/** Suspends the node that calls it. */
+export function suspend(asks: readonly Ask[]): never {
+  // eslint-disable-next-line @typescript-eslint/only-throw-error -- see Suspended
+  throw new Suspended(asks);
 }
 
 /** A node failed; the node around it may handle that. `ordinal` is the step whose end made it fail. */

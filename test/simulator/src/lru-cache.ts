@@ -2,6 +2,8 @@
 export interface LruCache<Value> {
   get(key: string): Value | undefined;
   set(key: string, value: Value): void;
+  /** True when there was something to forget. */
+  delete(key: string): boolean;
 }
 
 export function createLruCache<Value>(capacity: number): LruCache<Value> {
@@ -21,5 +23,6 @@ export function createLruCache<Value>(capacity: number): LruCache<Value> {
       const oldest = entries.keys().next();
       if (!oldest.done) entries.delete(oldest.value);
     },
+    delete: (key) => entries.delete(key),
   };
 }

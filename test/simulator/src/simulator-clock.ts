@@ -3,10 +3,10 @@
  * clock that clients share, so it dates headers; `monotonicMs` measures sliding minutes and never jumps.
  */
 export interface SimulatorClock {
-  nowMs(): number;
-  realMs(): number;
-  monotonicMs(): number;
-  advance(durationMs: number): void;
+  readonly nowMs: () => number;
+  readonly realMs: () => number;
+  readonly monotonicMs: () => number;
+  readonly advance: (durationMs: number) => void;
 }
 
 export function createSimulatorClock(): SimulatorClock {

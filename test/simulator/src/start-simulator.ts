@@ -57,8 +57,8 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
       simulator.configure(patch);
     },
     stop() {
-      stopping ??= close(server).then(async () => {
-        await stopRoutes();
+      stopping ??= close(server).then(() => {
+        stopRoutes();
         simulator.journal.close();
       });
       return stopping;

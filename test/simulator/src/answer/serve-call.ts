@@ -23,6 +23,14 @@ export interface CallEndpoint {
   readonly maxBodyBytes: number;
   read(body: JsonObject, simulator: Simulator, exchange: Exchange): ModelCall | VendorError;
   write(call: ModelCall, answer: Answer, simulator: Simulator): AnswerWriter;
+  /** Runs a call that nobody waits for; absent where the endpoint has no such thing. */
+  runBackground?(
+    simulator: Simulator,
+    exchange: Exchange,
+    call: ModelCall,
+    answer: Answer,
+    admission: Admission,
+  ): Promise<void>;
 }
 
 /** A call that was let in: its counters and what it was charged. */
@@ -126,6 +134,10 @@ async function answer(
     reasoningTokens: simulator.config().reasoningTokens,
     ...cached,
   });
+  if (endpoint.runBackground !== undefined && call.body['background'] === true && !call.stream) {
+    await endpoint.runBackground(simulator, exchange, call, composed, admission);
+    return;
+  }
   const writer = endpoint.write(call, composed, simulator);
   await deliverAnswer(simulator, exchange, { call, answer: composed, writer, fault, admission });
 }

@@ -5,6 +5,7 @@ import { createLruCache } from '../lru-cache.ts';
 export interface ResponseStore {
   keep(response: JsonObject): void;
   find(id: string): JsonObject | null;
+  remove(id: string): boolean;
 }
 
 export function createResponseStore(): ResponseStore {
@@ -15,5 +16,6 @@ export function createResponseStore(): ResponseStore {
       if (id !== null) responses.set(id, response);
     },
     find: (id) => responses.get(id) ?? null,
+    remove: (id) => responses.delete(id),
   };
 }

@@ -1,4 +1,5 @@
-import type { CallEndpoint } from '../answer/serve-call.ts';
+import { paceOf, type CallEndpoint } from '../answer/serve-call.ts';
+import { runBackground } from './run-background.ts';
 import type { ResponseStore } from './response-store.ts';
 import { readResponses } from './read-responses.ts';
 import { writeResponses } from './write-responses.ts';
@@ -12,5 +13,15 @@ export function responsesEndpoint(store: ResponseStore): CallEndpoint {
       writeResponses(call, answer, simulator, (response) => {
         if (call.body['store'] !== false) store.keep(response);
       }),
+    runBackground: (simulator, exchange, call, answer, admission) =>
+      runBackground(
+        simulator,
+        exchange,
+        store,
+        call,
+        answer,
+        admission,
+        paceOf(simulator, exchange, call, null),
+      ),
   };
 }

@@ -68,10 +68,15 @@ function properNamesIn(text: string): readonly string[] {
   for (const [, found] of text.matchAll(
     /(?<=[\p{Ll},;]\s)((?:\p{Lu}[\p{Ll}'’]+)(?:\s\p{Lu}[\p{Ll}'’]+){0,2})/gu,
   )) {
-    if (found !== undefined) counts.set(found, (counts.get(found) ?? 0) + 1);
+    if (found === undefined || CALENDAR.test(found)) continue;
+    // A name of two words is more surely a name.
+    counts.set(found, (counts.get(found) ?? 0) + (found.includes(' ') ? 2 : 1));
   }
   return [...counts.entries()].sort((left, right) => right[1] - left[1]).map(([found]) => found);
 }
+
+const CALENDAR =
+  /^(?:(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|January|February|March|April|May|June|July|August|September|October|November|December)$/;
 
 function dateIn(text: string): string | null {
   const found =

@@ -40,9 +40,7 @@ async function createBatch(lines: readonly string[]): Promise<OpenAI.Batch> {
   });
 }
 
-async function linesOf(
-  fileId: string,
-): Promise<
+async function linesOf(fileId: string): Promise<
   {
     custom_id: string;
     response: { status_code: number; body: unknown } | null;

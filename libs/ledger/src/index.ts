@@ -27,6 +27,7 @@ export type { Overdue } from './recovery/find-overdue.ts';
 export { holdLease, releaseLease } from './recovery/hold-lease.ts';
 export { measureLedger } from './recovery/measure-ledger.ts';
 export type { LedgerReadings } from './recovery/measure-ledger.ts';
+export { measureOverdue } from './recovery/measure-overdue.ts';
 export { postponeOverdue } from './recovery/postpone-overdue.ts';
 export { pruneJobs } from './recovery/prune.ts';
 export { wakeEverything } from './recovery/wake-everything.ts';

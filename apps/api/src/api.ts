@@ -1,0 +1,175 @@
+import type { Config } from '@millrace/config';
+import type { PlanNode, Service } from '@millrace/contracts';
+import { openDatabase } from '@millrace/ledger';
+import type { Database } from '@millrace/ledger';
+import { checkPlan, createOutputValidators } from '@millrace/plans';
+import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
+import type { Logger, Metrics } from '@millrace/telemetry';
+import { createLiveFeed, createLivePublisher, createProducer, poolQueue } from '@millrace/transport';
+import { admit } from './auth/admit.ts';
+import { createIdentify } from './auth/identify.ts';
+import { createBootstrapKeyRegistration } from './auth/register-bootstrap-key.ts';
+import { createRequestLimit } from './auth/request-limit.ts';
+import { boardLogin } from './board/board-login.ts';
+import { boardRoutes } from './board/board-routes.ts';
+import { docsRoutes } from './docs/docs-routes.ts';
+import { createApp } from './http/create-app.ts';
+import { createHttpServer } from './http/http-server.ts';
+import { acceptJob } from './intake/accept-job.ts';
+import { createWakeQueue } from './intake/enqueue-wakes.ts';
+import { createOpenJobs } from './intake/open-jobs.ts';
+import type { CheckPlan } from './intake/prepare-job.ts';
+import { jobRoutes } from './jobs/job-routes.ts';
+import { createWaitForEnd } from './jobs/wait-for-end.ts';
+import { createGauges } from './operations/gauges.ts';
+import { operationsRoutes } from './operations/operations-routes.ts';
+import { checkReadiness } from './operations/readiness.ts';
+import { measureScaling } from './operations/scaling.ts';
+import { createLongPoll } from './results/long-poll.ts';
+import { createStreamEvents } from './results/stream-events.ts';
+import { webhookRoutes } from './webhooks/routes.ts';
+
+/** Puts the API together: what runs, in the order in which it starts. Nothing of it waits for PostgreSQL or Redis. */
+export function createApi(config: Config, log: Logger, metrics: Metrics): Service[] {
+  const { setting } = config;
+  const names = keyNames(setting.MILLRACE_KEY_PREFIX);
+  const onError = (err: unknown): void => log.warn({ err }, 'trouble');
+  const stopping = new AbortController();
+
+  const database = open(config, onError, 'millrace-api', setting.MILLRACE_DATABASE_CONNECTIONS, 1_500);
+  // What reads many rows has connections of its own: it may take longer, and must not hold up the intake.
+  const listing = open(config, onError, 'millrace-api-lists', 3, 10_000);
+  const connect = (role: 'producer' | 'subscriber') =>
+    connectRedis({ url: config.redisUrl, role, name: `millrace-api-${role}`, onError });
+  const [redis, subscriber] = [connect('producer'), connect('subscriber')];
+  const isTransportReady = (): boolean => redis.status === 'ready';
+
+  const pools = [...config.providers.keys()];
+  const producer = createProducer({ redis, names, pools, onError });
+  const publisher = createLivePublisher({ redis, names, onError });
+  const feed = createLiveFeed({ subscriber, reader: redis, names, onError });
+  const announcer = { producer, publisher, isTransportReady, log };
+
+  const identify = createIdentify(database);
+  const admission = {
+    identify,
+    takeRequest: createRequestLimit({ redis, keyPrefix: names.requestLimit, onError }),
+    defaultRequestsPerMinute: setting.MILLRACE_TENANT_REQUESTS_PER_MINUTE,
+  };
+  const openJobs = createOpenJobs({
+    database: listing,
+    maxOpenJobs: setting.MILLRACE_MAX_OPEN_JOBS,
+    maxOpenJobsPerTenant: setting.MILLRACE_TENANT_MAX_OPEN_JOBS,
+    onError,
+  });
+  const wakes = createWakeQueue({ producer, isReady: isTransportReady, metrics, onError });
+  const longPoll = createLongPoll({ database, feed, log, metrics });
+  const waitForEnd = createWaitForEnd(longPoll, stopping.signal);
+  const listedHosts = setting.MILLRACE_ALLOW_PRIVATE_WEBHOOKS;
+
+  const app = createApp({
+    log,
+    metrics,
+    maxBodyBytes: config.limits.maxBodyBytes,
+    stopping: stopping.signal,
+    admitJobs: admit(admission, 'jobs'),
+    apiRoutes: [
+      jobRoutes({
+        ...announcer,
+        database,
+        listing,
+        metrics,
+        waitForEnd,
+        streamEvents: createStreamEvents({ database, feed, log, metrics }),
+        acceptJob: acceptJob({
+          database,
+          openJobs,
+          wakes,
+          waitForEnd,
+          metrics,
+          requireIdempotencyKey: setting.MILLRACE_REQUIRE_IDEMPOTENCY_KEY,
+          prepare: { checkPlan: createPlanCheck(config), limits: config.limits, listedHosts, now: Date.now },
+        }),
+      }),
+      webhookRoutes({
+        database,
+        listedHosts,
+        enqueueDelivery: (deliveryId, fence, delayMs) =>
+          producer.enqueueDeliveries([{ deliveryId, fence, turn: 0, delayMs }]),
+        log,
+      }),
+    ],
+    openRoutes: [
+      operationsRoutes({
+        metrics,
+        readGauges: createGauges({ database: listing, producer, isTransportReady, metrics, log }),
+        checkReadiness: () => checkReadiness({ database, isTransportReady, stopping: stopping.signal }),
+        measureScaling: () =>
+          measureScaling({
+            database: listing,
+            pools,
+            workerConcurrency: setting.MILLRACE_WORKER_CONCURRENCY,
+            countWorkers: async (pool) => {
+              const queue = producer.queues.find((each) => each.name === poolQueue(pool));
+              return queue && isTransportReady() ? queue.getWorkersCount().catch(() => null) : null;
+            },
+          }),
+        admitAdmin: admit(admission, 'admin'),
+      }),
+    ],
+    docsRoutes: docsRoutes(),
+    boardLogin: boardLogin(identify),
+    board: boardRoutes({ producer, readOnly: setting.MILLRACE_BOARD_READ_ONLY }),
+  });
+
+  return [
+    {
+      name: 'connections',
+      async start() {},
+      async stop() {
+        await producer.close().catch(onError);
+        await Promise.all([closeRedis(redis), closeRedis(subscriber), database.close(), listing.close()]);
+      },
+    },
+    feed,
+    createBootstrapKeyRegistration({ database, key: setting.MILLRACE_BOOTSTRAP_KEY, log }),
+    openJobs,
+    wakes,
+    createHttpServer({
+      host: setting.MILLRACE_HOST,
+      port: setting.MILLRACE_PORT,
+      graceMs: setting.MILLRACE_SHUTDOWN_GRACE,
+      handle: app,
+      onListening: (url) => log.info({ url }, 'listening'),
+      stopping,
+    }),
+  ];
+}
+
+function open(
+  config: Config,
+  onIdleError: (error: Error) => void,
+  applicationName: string,
+  maxConnections: number,
+  statementTimeoutMs: number,
+): Database {
+  return openDatabase({
+    url: config.databaseUrl,
+    maxConnections,
+    connectTimeoutMs: 1_500,
+    statementTimeoutMs,
+    applicationName,
+    onIdleError,
+  });
+}
+
+/** The plan check with this deployment's caps, routes and providers. */
+function createPlanCheck(config: Config): CheckPlan {
+  const validators = createOutputValidators({ maxEntries: 500 });
+  const isKnownTarget = (reference: { route: string } | { model: string }): boolean => {
+    if ('route' in reference) return config.routes.has(reference.route);
+    const slash = reference.model.indexOf('/');
+    return slash > 0 && config.providers.has(reference.model.slice(0, slash));
+  };
+  return (plan: PlanNode) => checkPlan(plan, { limits: config.limits, isKnownTarget, validators });
+}

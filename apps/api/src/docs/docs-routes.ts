@@ -1,0 +1,6 @@
+import { Router } from 'express';
+
+/** `/openapi.json` and the page that shows it. */
+export function docsRoutes(): Router {
+  return Router();
+}

@@ -97,6 +97,14 @@ describe('what is sent', () => {
 });
 
 describe('an answer', () => {
+  test('leaves its connection to the next call', async () => {
+    server.script = streams(fixture('anthropic/completed'));
+    await provider.call(aCall(), hooks());
+    const before = server.connections;
+    for (let call = 0; call < 5; call += 1) await provider.call(aCall(), hooks());
+    expect(server.connections).toBe(before);
+  });
+
   test('has the text without the thinking, the usage with cached tokens summed, and the limits', async () => {
     server.script = streams(fixture('anthropic/completed'), {
       'request-id': 'req_011',

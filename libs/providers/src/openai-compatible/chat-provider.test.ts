@@ -89,6 +89,14 @@ describe('what is sent', () => {
 });
 
 describe('an answer', () => {
+  test('leaves its connection to the next call', async () => {
+    server.script = streams(fixture('openai-compatible/completed'));
+    await provider.call(aCall(), hooks());
+    const before = server.connections;
+    for (let call = 0; call < 5; call += 1) await provider.call(aCall(), hooks());
+    expect(server.connections).toBe(before);
+  });
+
   test.each([
     ['with the usage in a chunk of its own', 'completed'],
     ['with the usage in the finishing chunk', 'completed-usage-in-finish-chunk'],
@@ -106,6 +114,23 @@ describe('an answer', () => {
       serviceTier: null,
       limits: {},
     });
+  });
+
+  test('leaves its connection to the next call when the body ends a moment after [DONE]', async () => {
+    server.script = (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(fixture('openai-compatible/completed'), () => setImmediate(() => response.end()));
+    };
+    await provider.call(aCall(), hooks());
+    const before = server.connections;
+    for (let call = 0; call < 5; call += 1) await provider.call(aCall(), hooks());
+    expect(server.connections).toBe(before);
+  });
+
+  test('is not held up by a server that never ends the body', async () => {
+    server.script = streamsThenHangs(fixture('openai-compatible/completed-without-usage'));
+    expect((await provider.call(aCall(), hooks())).finish).toBe('stop');
+    await server.seen[0]!.closed;
   });
 
   test('takes the last of running usage counts', async () => {

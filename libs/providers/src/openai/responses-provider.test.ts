@@ -94,6 +94,14 @@ describe('what is sent', () => {
 });
 
 describe('an answer', () => {
+  test('leaves its connection to the next call', async () => {
+    server.script = streams(fixture('openai/completed'));
+    await provider.call(aCall(), hooks());
+    const before = server.connections;
+    for (let call = 0; call < 5; call += 1) await provider.call(aCall(), hooks());
+    expect(server.connections).toBe(before);
+  });
+
   test('has the text, the usage with cached and reasoning tokens, the tier, the ids and the limits', async () => {
     server.script = streams(fixture('openai/completed'), {
       'x-request-id': 'req_42',
@@ -258,6 +266,16 @@ describe('time', () => {
         await new Promise((resolve) => setTimeout(resolve, 50));
         response.write(': still thinking\n\n');
       }
+      response.end(fixture('openai/completed'));
+    };
+    expect((await provider.call(aCall(), hooks())).finish).toBe('stop');
+  });
+
+  test('silence before the first byte is no silence, because vendors queue', async () => {
+    server.script = async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.flushHeaders();
+      await new Promise((resolve) => setTimeout(resolve, 300));
       response.end(fixture('openai/completed'));
     };
     expect((await provider.call(aCall(), hooks())).finish).toBe('stop');

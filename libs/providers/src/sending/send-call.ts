@@ -81,7 +81,6 @@ async function sendNow(
     callHook(() => hooks.onSent?.());
     const response = await wire.open(call, lifetime.controller.signal);
     noteHeaders(wire, hooks, record, response.status, response.headers);
-    lifetime.touch();
     const watched = watchBody(response, lifetime, () => callHook(() => hooks.onFirstByte?.()));
     await wire.read(watched, lifetime.controller, record, () => lifetime.drain());
   } catch (error) {

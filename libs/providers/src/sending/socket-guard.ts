@@ -15,6 +15,7 @@ export class SocketGuard {
 
   constructor(maxConcurrent: number) {
     this.#limiter = new Bottleneck({ maxConcurrent });
+    skipTimerTurns(this.#limiter);
   }
 
   /**
@@ -43,4 +44,15 @@ export class SocketGuard {
       if (onAbort) signal.removeEventListener('abort', onAbort);
     }
   }
+}
+
+/**
+ * Bottleneck's local store waits a timer turn (1 ms or more) in each of three steps, one job at a time, to resemble its
+ * Redis store: measured, 430 jobs/s at most and 3 ms for each. The turns guard nothing, so they become microtasks: 9,800
+ * jobs/s. It is a private method: where it is missing (another version), the guard is slow and right, and the test of its
+ * speed fails.
+ */
+function skipTimerTurns(limiter: Bottleneck): void {
+  const { _store: store } = limiter as unknown as { _store?: { yieldLoop?: unknown } };
+  if (typeof store?.yieldLoop === 'function') store.yieldLoop = () => Promise.resolve();
 }

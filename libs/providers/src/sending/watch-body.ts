@@ -26,9 +26,23 @@ export function watchBody(response: Response, lifetime: CallLifetime, onFirstByt
         }
         controller.enqueue(chunk.value);
       },
-      cancel: (reason) => reader.cancel(reason),
+      cancel: () => leave(reader, lifetime),
     },
     { highWaterMark: 0 },
   );
   return new Response(body, { status: response.status, headers: response.headers });
+}
+
+/**
+ * The reader had enough. After `[DONE]` only the end of the body is missing: reading it leaves the connection to the next
+ * call, while cancelling closes it. In all other cases the connection must go, so that the vendor stops working.
+ */
+async function leave(reader: ReadableStreamDefaultReader<Uint8Array>, lifetime: CallLifetime): Promise<void> {
+  if (lifetime.controller.signal.aborted) return reader.cancel();
+  lifetime.drain();
+  try {
+    while (!(await reader.read()).done);
+  } catch {
+    // The end did not come, or not in time: the connection is gone, and with it nothing that was wanted.
+  }
 }

@@ -18,6 +18,8 @@ export type Script = (response: ServerResponse, socket: Socket, request: SeenReq
 /** A vendor that says exactly what the test tells it to, and remembers what it was asked. */
 export class ScriptedServer {
   readonly seen: SeenRequest[] = [];
+  /** Connections accepted so far. */
+  connections = 0;
   script: Script = (response) => void response.writeHead(500).end();
   readonly #server: Server;
   #waiting: { count: number; resolve: () => void }[] = [];
@@ -43,14 +45,11 @@ export class ScriptedServer {
         void this.script(response, request.socket, seen);
       });
     });
+    this.#server.on('connection', () => (this.connections += 1));
   }
 
   get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
   }
 
   start(): Promise<void> {

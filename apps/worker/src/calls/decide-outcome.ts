@@ -45,12 +45,14 @@ export interface OutcomePolicy {
 export type Outcome =
   | { kind: 'complete'; output: Json }
   | { kind: 'retry'; delayMs: number; reason: string; countsAttempt: boolean; park: number | null }
-  | { kind: 'fall_over'; target: string; reason: string; park: number | null }
+  | { kind: 'fall_over'; target: string; reason: string; countsAttempt: boolean; park: number | null }
   | { kind: 'repair'; answer: string; feedback: string; fingerprint: string }
   | { kind: 'hold'; error: JobError }
   | { kind: 'fail'; error: JobError }
   /** The claim is gone; nothing about the step may be written. */
   | { kind: 'drop'; reason: string };
+
+const LONG_WAIT_MS = 10_000;
 
 /** An account without quota or with a wrong key is not asked again for this long. */
 const BROKEN_ACCOUNT_PARK_MS = 60_000;
@@ -83,13 +85,7 @@ export function decideOutcome(
     case 'deadly':
       return fail('worker_crashed', 'The worker died each time it ran this step.');
     case 'must_wait':
-      return {
-        kind: 'retry',
-        delayMs: happening.delayMs,
-        reason: 'capacity',
-        countsAttempt: false,
-        park: null,
-      };
+      return decideWait(happening.delayMs, situation);
     case 'over_cap':
       return fail('cost_cap_exceeded', 'This call could cost more than what is left of max_cost_usd.');
     case 'unexpected':
@@ -132,7 +128,13 @@ function decideRefused(refused: Happening & { kind: 'refused' }, situation: Situ
   const elsewhere = failure.scope !== 'call' || failure.code === 'context_length_exceeded';
   const park = failure.scope === 'account' ? BROKEN_ACCOUNT_PARK_MS : null;
   if (elsewhere && situation.nextTarget !== null) {
-    return { kind: 'fall_over', target: situation.nextTarget, reason: failure.code, park };
+    return {
+      kind: 'fall_over',
+      target: situation.nextTarget,
+      reason: failure.code,
+      countsAttempt: true,
+      park,
+    };
   }
   return { kind: 'fail', error: toJobError(failure.code, refused.message, failure) };
 }
@@ -146,7 +148,13 @@ function decideFailed(
   const { failure, retryAfterMs } = failed;
   const isLong = retryAfterMs !== null && retryAfterMs > policy.maxRetryAfterMs;
   if (isLong && situation.nextTarget !== null) {
-    return { kind: 'fall_over', target: situation.nextTarget, reason: failure.code, park: retryAfterMs };
+    return {
+      kind: 'fall_over',
+      target: situation.nextTarget,
+      reason: failure.code,
+      countsAttempt: true,
+      park: retryAfterMs,
+    };
   }
   const outcome = retryOrGiveUp(
     failed.message,
@@ -178,13 +186,20 @@ function retryOrGiveUp(
     return { kind: 'retry', delayMs: Math.round(delayMs), reason: code, countsAttempt: true, park: null };
   }
   if (!usedUp && situation.nextTarget !== null) {
-    return { kind: 'fall_over', target: situation.nextTarget, reason: code, park: null };
+    return { kind: 'fall_over', target: situation.nextTarget, reason: code, countsAttempt: true, park: null };
   }
   const attempts = situation.attempts + 1;
   return {
     kind: 'fail',
     error: toJobError('retries_exhausted', `All ${attempts} attempts failed; the last: ${message}`, failure),
   };
+}
+
+/** Waiting uses up no attempt. A pool that stays closed for long is left for another target, if the route has one. */
+function decideWait(delayMs: number, situation: Situation): Outcome {
+  const free = { reason: 'capacity', countsAttempt: false, park: null } as const;
+  if (delayMs <= LONG_WAIT_MS || situation.nextTarget === null) return { kind: 'retry', delayMs, ...free };
+  return { kind: 'fall_over', target: situation.nextTarget, ...free };
 }
 
 function decideAborted(reason: AbortReason): Outcome {

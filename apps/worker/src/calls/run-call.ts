@@ -225,7 +225,7 @@ function toNextState(step: ClaimedStep, outcome: Outcome): NextState {
     case 'retry':
       return { ...pending, delayMs: outcome.delayMs, countsAttempt: outcome.countsAttempt };
     case 'fall_over':
-      return { ...pending, move: toMove(outcome.target), countsAttempt: true };
+      return { ...pending, move: toMove(outcome.target), countsAttempt: outcome.countsAttempt };
     case 'repair':
       return { ...pending, repair: outcome };
     case 'drop':

@@ -67,6 +67,11 @@ export interface RecordResult {
 
 const LOCK_JOBS = `SELECT id, tenant_id, webhook FROM jobs WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE`;
 
+/** In the same order as the heartbeats lock them, so that the two never wait for each other in a circle. */
+const LOCK_STEPS = `
+SELECT s.key FROM steps s JOIN unnest($1::text[], $2::text[]) AS o (job_id, key) USING (job_id, key)
+ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s`;
+
 const RECORD_STEPS = `
 WITH outcome AS (
   SELECT * FROM json_to_recordset($1) AS j (
@@ -74,7 +79,6 @@ WITH outcome AS (
     pool text, repair text, counts_attempt boolean, is_repair boolean, ambiguous boolean)
 ), before AS (
   SELECT s.job_id, s.key, s.reserved_micro_usd FROM steps s JOIN outcome o ON s.job_id = o.job_id AND s.key = o.key
-  ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s
 ), ranked AS (
   SELECT o.*, j.last_ordinal + row_number() OVER (
     PARTITION BY o.job_id, o.status IN ('completed', 'failed') ORDER BY o.position) AS next_ordinal
@@ -150,6 +154,10 @@ export async function recordOutcomes(
   return database.transaction(async (transaction) => {
     const jobs = await transaction.query<LockedJob>(LOCK_JOBS, [
       [...new Set(outcomes.map((outcome) => outcome.jobId))],
+    ]);
+    await transaction.query(LOCK_STEPS, [
+      outcomes.map((each) => each.jobId),
+      outcomes.map((each) => each.key),
     ]);
     const written = await transaction.query<WrittenRow>(RECORD_STEPS, [JSON.stringify(outcomes.map(toRow))]);
     await endAttempts(transaction, outcomes);

@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import { errorOfFault } from '../faults/error-faults.ts';
 import { isErrorFault, numberParameter, type Fault } from '../faults/fault-kinds.ts';
-import { acceptExchange, endExchange, type Exchange } from '../http/exchange.ts';
+import { acceptExchange, endExchange, withoutAttempt, type Exchange } from '../http/exchange.ts';
 import { keyProblem, notJsonError, tooLargeError } from '../http/key-check.ts';
 import { readBody } from '../http/read-body.ts';
 import { sendError } from '../http/send-answer.ts';
@@ -156,7 +156,8 @@ export function costOf(call: ModelCall, cachedTokens: number): LimitCost {
 
 /** The client's name for the step, else the hash of the body. */
 function countKeyOf(exchange: Exchange): string {
-  return exchange.accepted?.stepId ?? exchange.accepted?.bodySha256 ?? '';
+  const { stepId, bodySha256 } = exchange.accepted ?? { stepId: null, bodySha256: '' };
+  return stepId === null ? bodySha256 : withoutAttempt(stepId);
 }
 
 function chooseFault(

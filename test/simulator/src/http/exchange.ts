@@ -117,3 +117,8 @@ export function isClosed(exchange: Exchange): boolean {
     exchange.response.destroyed || exchange.response.socket === null || exchange.response.socket.destroyed
   );
 }
+
+/** `job/step#2` → `job/step`: what a client puts behind `#` tells its attempts apart, and faults are counted over all. */
+export function withoutAttempt(stepId: string): string {
+  return stepId.replace(/#[^#]*$/, '');
+}

@@ -3,7 +3,7 @@ import { isErrorFault, numberParameter } from '../faults/fault-kinds.ts';
 import { parseJson, stringOf, objectOf } from '../json-value.ts';
 import { readMarkers } from '../prompt-markers.ts';
 import type { Simulator } from '../simulator.ts';
-import { acceptExchange, endExchange, type Exchange } from './exchange.ts';
+import { acceptExchange, endExchange, withoutAttempt, type Exchange } from './exchange.ts';
 import { keyProblem, tooLargeError } from './key-check.ts';
 import { readBody, type ReceivedBody } from './read-body.ts';
 import { sendError, sendJson } from './send-answer.ts';
@@ -60,7 +60,7 @@ export async function applyFault(
     promptText: received.text,
     // A batch's markers belong to its lines.
     markers: exchange.path.includes('/batches') ? [] : readMarkers(received.text).faults,
-    countBy: exchange.accepted?.stepId ?? received.sha256,
+    countBy: exchange.accepted?.stepId ? withoutAttempt(exchange.accepted.stepId) : received.sha256,
   });
   if (fault === null) return false;
   if (isErrorFault(fault.kind)) {

@@ -38,7 +38,7 @@ function chooseRoute(node: RouterNode, answer: Json): { node: PlanNode; segment:
  * The label that an answer names: the whole answer, or the answer's member `label`, trimmed and without regard to case; or
  * the only label that stands as a word in a short answer ("The category is billing."). Null when there is none.
  */
-export function matchLabel(answer: Json, labels: readonly string[]): string | null {
+function matchLabel(answer: Json, labels: readonly string[]): string | null {
   const text = answerText(answer);
   if (text === null) return null;
   const exact = labels.find((label) => label === text);

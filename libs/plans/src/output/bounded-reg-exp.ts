@@ -1,4 +1,6 @@
-import type { RegExpEngine } from 'ajv/dist/types/index.js';
+import type { Options } from 'ajv';
+
+type RegExpEngine = NonNullable<NonNullable<Options['code']>['regExp']>;
 
 /** Longer texts do not match a pattern at all: a pattern's time may grow with the square of the text. */
 const MAX_MATCHED_CHARACTERS = 10_000;

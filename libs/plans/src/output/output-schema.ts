@@ -13,7 +13,7 @@ export interface CompiledSchema {
 }
 
 /** Compiles the JSON Schemas that clients give for outputs: 2020-12, or draft-07 where `$schema` says so. */
-export interface OutputSchemas {
+interface OutputSchemas {
   /** Where a schema is no valid schema, empty when it is one. */
   metaProblems(schema: Record<string, unknown>): SchemaProblem[];
   /** Throws when the schema cannot be compiled (a reference to nothing, a keyword with an impossible value). */

@@ -3,7 +3,7 @@ import { NodeFailed, Suspended, suspend } from './signals.ts';
 import type { Settled } from './step.ts';
 
 /** How several nodes stand after all of them ran as far as they can; the lists are in the order of the nodes. */
-export interface Gathered {
+interface Gathered {
   /** One entry per node, null for one that failed or waits. */
   completed: (Settled | null)[];
   failed: NodeFailed[];

@@ -18,7 +18,7 @@ export interface SplitOptions {
 }
 
 /** A chunk is `[start, end)`; what it repeats of the one before is `[start, fresh)`. */
-export interface ChunkRange {
+interface ChunkRange {
   start: number;
   fresh: number;
   end: number;
@@ -54,12 +54,14 @@ export function splitRanges(text: string, options: SplitOptions): ChunkRange[] {
       ranges.push({ start, fresh, end: limit });
       break;
     }
-    const end =
-      limit > fresh
-        ? chooseEnd(scanner, text, fresh, measured, maxTokens)
-        : cutPiece(scanner, text, fresh, maxTokens);
+    // Nothing of what comes next fits: it is one piece that is too large, and it is cut without an overlap.
+    const isPieceTooLarge = limit <= fresh;
+    const end = isPieceTooLarge
+      ? cutPiece(scanner, text, fresh, maxTokens)
+      : chooseEnd(scanner, text, fresh, measured, maxTokens);
     ranges.push({ start, fresh, end });
-    start = overlapTokens > 0 ? chooseOverlap(text, measured, end, overlapTokens) : end;
+    const overlaps = overlapTokens > 0 && !isPieceTooLarge;
+    start = overlaps ? chooseOverlap(text, measured, end, overlapTokens) : end;
     fresh = end;
   }
   return ranges;

@@ -4,7 +4,7 @@ import { z } from 'zod';
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
 /** Accepts any JSON value without walking it: the value came out of `JSON.parse`, so it is JSON. */
-export const jsonSchema = z.unknown().transform((value) => value as Json);
+export const jsonSchema = z.unknown() as z.ZodType<Json, Json>;
 
 /**
  * JSON with object keys sorted at every level and no white space, so that two bodies that mean the same have the

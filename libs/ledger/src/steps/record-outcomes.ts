@@ -123,7 +123,8 @@ WITH outcome AS (
     status = CASE WHEN e.holds AND jobs.finished_at IS NULL THEN 'requires_action' ELSE jobs.status END,
     wake_at = CASE WHEN jobs.finished_at IS NULL AND e.endings > 0 AND (e.urgent OR steps_open - e.endings <= 0)
       THEN least(now() + interval '5 seconds', deadline_at) ELSE jobs.wake_at END,
-    progress_at = CASE WHEN e.done > 0 AND (progress_at IS NULL OR progress_at < now() - interval '1 second')
+    progress_at = CASE WHEN e.done > 0
+        AND (progress_at IS NULL OR progress_at < now() - interval '1 second' OR jobs.steps_open - e.endings <= 0)
       THEN now() ELSE progress_at END
   FROM ended e JOIN released l ON l.job_id = e.job_id WHERE jobs.id = e.job_id
   RETURNING jobs.id, jobs.steps_open, jobs.steps_done, jobs.steps_known, jobs.progress_at = now() AS progressed, e.urgent,

@@ -34,6 +34,9 @@ export function createSimulator(initial: SimulatorConfig, journalPath: string | 
   const random = createRandomSource(config.seed);
   const faults = createFaultRules(random, clock.monotonicMs);
   for (const rule of config.faults) faults.add(rule);
+  // Ids differ between runs by this and within a run by a count.
+  const run = randomBytes(8).toString('hex');
+  let issued = 0;
   return {
     config: () => config,
     models: () => models,
@@ -49,7 +52,10 @@ export function createSimulator(initial: SimulatorConfig, journalPath: string | 
       config = patchConfig(config, patch);
       models = createModelCatalogue(config.models);
     },
-    nextId: (prefix) => `${prefix}${randomBytes(12).toString('hex')}`,
+    nextId: (prefix) => {
+      issued += 1;
+      return `${prefix}${run}${issued.toString(16).padStart(8, '0')}`;
+    },
   };
 }
 

@@ -1,8 +1,10 @@
 import { withoutMarkers } from '../prompt-markers.ts';
 import { classify, labelsIn } from '../text/classify.ts';
 import { keyWordsOf, sentencesOf } from '../text/sentences.ts';
-import { splitPrompt, type SplitPrompt } from '../text/split-prompt.ts';
-import { rankSentences, summarise } from '../text/summarise.ts';
+import { ORDER, splitPrompt, type SplitPrompt } from '../text/split-prompt.ts';
+import { finished, rankSentences, summarise, type SummaryLength } from '../text/summarise.ts';
+import { titleOf } from '../text/title.ts';
+import { bestOption, pieceAbout, replyTo } from '../text/write-piece.ts';
 import type { TokenCounter } from '../token-counter.ts';
 import { combineNotes } from '../text/combine-notes.ts';
 import type { ModelCall } from './model-call.ts';
@@ -22,12 +24,16 @@ export function writeText(call: ModelCall, counter: TokenCounter): string {
     });
   }
   const length = wantedLength(call, instruction, data, counter);
-  if (/\b(?:title|headline)\b/i.test(instruction)) {
-    return (
-      summarise(data, { maxSentences: 1, maxCharacters: 200 })
-        .split(/[,;:—–]/)[0]
-        ?.replace(/\.$/, '') ?? ''
-    );
+  if (/\b(?:title|headline)\b/i.test(instruction)) return titleOf(data);
+  if (/\b(?:judge|best|better|strongest)\b/i.test(instruction)) {
+    const best = bestOption(data, instruction);
+    if (best !== null) return best;
+  }
+  if (
+    /\b(?:reply|answer|response|respond) to\b|\breply\b(?! with)/i.test(instruction) &&
+    !/\?\s*$/.test(instruction)
+  ) {
+    return replyTo(data);
   }
   if (/\b(?:bullet|list (?:of|the)|key points|main points|action items)\b/i.test(instruction)) {
     return points(data, Math.min(5, length.maxSentences))
@@ -41,6 +47,7 @@ export function writeText(call: ModelCall, counter: TokenCounter): string {
   }
   const question = /[^.!?\n]*\?\s*$/.exec(instruction)?.[0] ?? /[^.!?\n]*\?\s*$/.exec(data)?.[0];
   if (question !== undefined) return answerFrom(question, data, length.maxSentences);
+  if (ORDER.test(data) && sentencesOf(data).length <= 1) return pieceAbout(data);
   return summarise(data, length);
 }
 
@@ -55,30 +62,33 @@ export function dataOf(call: ModelCall): SplitPrompt {
 }
 
 function asksForLabel(instruction: string): boolean {
-  return /\b(?:one of|classif|categor|label|either|route|choose|pick|select|decide|yes or no|answer with|reply with|respond with|sentiment|only)\b/i.test(
-    instruction,
-  );
+  return ASKS_FOR_LABEL.test(instruction) || /\?\s*$/.test(instruction);
 }
 
-interface Length {
-  readonly maxSentences: number;
-  readonly maxCharacters: number;
-}
+const ASKS_FOR_LABEL =
+  /\b(?:one of|classif\w*|categor\w*|labels?|either|rout(?:e|er|es)|choose|pick|select|decide|determine|yes or no|sentiment|only|(?:answer|reply|respond) with)\b/i;
 
 /** In proportion to the data, unless the instruction names a length; never above what may be answered. */
-function wantedLength(call: ModelCall, instruction: string, data: string, counter: TokenCounter): Length {
+function wantedLength(
+  call: ModelCall,
+  instruction: string,
+  data: string,
+  counter: TokenCounter,
+): SummaryLength {
   const tokens = counter.count(data);
   const natural = Math.max(60, Math.min(220, Math.round(tokens * 0.14)));
   const room =
     call.maxOutputTokens === null ? natural : Math.min(natural, Math.floor(call.maxOutputTokens * 0.85));
   const characters = room * 4.4;
+  const roomCharacters = (call.maxOutputTokens ?? 1_000) * 0.85 * 4.4;
   const sentences = /\b(one|two|three|four|five|a single|\d+)(?:[- ]|\s+short\s+)sentences?\b/i.exec(
     instruction,
   )?.[1];
   const words = /\b(\d+) words\b/i.exec(instruction)?.[1];
   return {
     maxSentences: sentences === undefined ? 8 : numberOfWord(sentences),
-    maxCharacters: words === undefined ? characters : Math.min(characters, Number(words) * 5.5),
+    maxCharacters: words === undefined ? characters : Math.min(Number(words) * 5.8, roomCharacters),
+    roomCharacters,
   };
 }
 
@@ -99,7 +109,7 @@ function points(data: string, count: number): readonly string[] {
   return rankSentences(sentences)
     .slice(0, count)
     .sort((left, right) => left - right)
-    .map((index) => sentences[index] ?? '');
+    .map((index) => finished(sentences[index] ?? ''));
 }
 
 /** The sentences that share most words with the question. */
@@ -116,13 +126,12 @@ function answerFrom(question: string, data: string, maxSentences: number): strin
     .sort((left, right) => right.score - left.score || left.index - right.index)
     .slice(0, Math.min(2, maxSentences));
   if (scored.length === 0) {
-    const subject = keyWordsOf(question).length === 0 ? 'that' : `“${question.trim().replace(/\?+$/, '')}”`;
     return sentences.length > 0
       ? summarise(sentences.join(' '), { maxSentences: 2, maxCharacters: 400 })
-      : `I have no text to draw an answer to ${subject} from.`;
+      : 'The text that I was given does not say, so I cannot answer this with certainty.';
   }
   return scored
     .sort((left, right) => left.index - right.index)
-    .map(({ sentence }) => sentence)
+    .map(({ sentence }) => finished(sentence))
     .join(' ');
 }

@@ -11,16 +11,25 @@ export interface Label {
  * "as a, b or c", "(a|b|c)", "labels: a, b", "yes or no".
  */
 export function labelsIn(instruction: string): readonly Label[] {
-  for (const pattern of PATTERNS) {
-    const names = splitLabels(pattern.exec(instruction)?.[1] ?? '');
-    if (names.length < 2) continue;
-    return names.map((name) => ({ name, description: describedAs(name, instruction) }));
+  const listed = [...instruction.matchAll(/^\s*[-*•]\s*["'`]?(\w[\w -]{1,30}?)["'`]?\s*(?:[:–—]|$)/gm)].map(
+    ([, name = '']) => name,
+  );
+  if (listed.length >= 2)
+    return listed.map((name) => ({ name, description: describedAs(name, instruction) }));
+  // "billing (payments, refunds) or sales (licences)": what stands in brackets describes.
+  const bare = instruction.replace(/\s*\([^()]*\)(?=\s*(?:,|or\b|and\b|[.:;?\n]|$))/gi, '');
+  for (const text of [bare, instruction]) {
+    for (const pattern of PATTERNS) {
+      const names = splitLabels(pattern.exec(text)?.[1] ?? '');
+      if (names.length < 2) continue;
+      return names.map((name) => ({ name, description: describedAs(name, instruction) }));
+    }
   }
   return [];
 }
 
 const LABEL = String.raw`["'\x60“]?[\w][\w /&+-]{0,40}?["'\x60”]?`;
-const LIST = String.raw`(${LABEL}(?:\s*(?:,\s*(?:or|and)?|\||\bor\b|\band\b|\/|\n\s*[-*•]?)\s*${LABEL})+)(?=\s*(?:[.:;\n)\]]|$|\bonly\b))`;
+const LIST = String.raw`(${LABEL}(?:\s*(?:,\s*(?:or|and)?|\||\bor\b|\band\b|\/|\n\s*[-*•]?)\s*${LABEL})+)(?=\s*(?:[.:;?\n)\]]|$|\bonly\b))`;
 
 const PATTERNS: readonly RegExp[] = [
   new RegExp(
@@ -36,7 +45,9 @@ const PATTERNS: readonly RegExp[] = [
     String.raw`\b(?:as|into|with|say|answer|reply|return|respond)(?: either| only| just| exactly)?\s*[:]?\s*${LIST}`,
     'i',
   ),
+  /\b(?:is|are|whether)\b[^.\n]*?\b([\w-]+ or [\w-]+)\s*(?:[?.]|$)/i,
   /\b(yes or no)\b/i,
+  new RegExp(String.raw`:\s*${LIST}`, 'i'),
 ];
 
 function splitLabels(list: string): readonly string[] {
@@ -116,7 +127,7 @@ const VOCABULARY: Readonly<Record<string, string>> = {
   positive:
     'good great excellent love loved wonderful happy pleased amazing best perfect thanks thank enjoyed fantastic delighted',
   negative:
-    'bad terrible awful hate hated poor angry disappointed worst broken sad horrible useless slow wrong fail failed',
+    'bad terrible awful hate hated poor angry disappointed worst broken sad horrible useless slow wrong fail failed cold rude dirty late delay frustrating waste',
   urgent: 'immediately asap urgent now today emergency critical down outage blocked deadline',
   high: 'immediately asap urgent emergency critical outage blocked deadline severe',
   low: 'whenever minor small someday cosmetic',

@@ -1,5 +1,5 @@
 import { keyWordsOf, sentencesOf } from './sentences.ts';
-import { rankSentences, summarise, type SummaryLength } from './summarise.ts';
+import { finished, rankSentences, summarise, type SummaryLength } from './summarise.ts';
 
 /**
  * Merges notes (list items or paragraphs) into one paragraph: from each note in turn its most telling
@@ -18,12 +18,16 @@ export function combineNotes(text: string, length: SummaryLength): string {
   const chosen: { note: number; sentence: number; text: string }[] = [];
   let characters = 0;
   // A paragraph of many notes may be longer than a summary of one text.
-  const maxCharacters = Math.max(length.maxCharacters, Math.min(900, notes.length * 90));
+  const maxCharacters = Math.max(
+    length.maxCharacters,
+    Math.min(1_500, notes.length * 160, length.roomCharacters ?? 1_500),
+  );
   for (let round = 0; round < 3; round += 1) {
     for (const [note, { sentences, order }] of ranked.entries()) {
       const sentence = order[round];
-      const candidate = sentence === undefined ? undefined : sentences[sentence];
-      if (sentence === undefined || candidate === undefined) continue;
+      const found = sentence === undefined ? undefined : sentences[sentence];
+      if (sentence === undefined || found === undefined) continue;
+      const candidate = finished(found);
       if (chosen.length > 0 && characters + candidate.length > maxCharacters) continue;
       if (chosen.some((known) => alike(known.text, candidate))) continue;
       chosen.push({ note, sentence, text: candidate });

@@ -1,7 +1,9 @@
 import { numberOf, stringOf, type JsonObject } from '../json-value.ts';
 import type { Extracts } from './fill-schema.ts';
 import { sampleOfPattern } from './sample-pattern.ts';
-import { summarise } from './summarise.ts';
+import { finished, summarise } from './summarise.ts';
+import { placeNamesIn, properNamesIn } from './proper-names.ts';
+import { titleOf } from './title.ts';
 
 /** A string that fits the schema: of the format, the pattern and the lengths, and of the kind its name suggests. */
 export function fillString(schema: JsonObject, extracts: Extracts, name: string): string {
@@ -16,19 +18,22 @@ export function fillString(schema: JsonObject, extracts: Extracts, name: string)
 function byName(schema: JsonObject, extracts: Extracts, name: string): string {
   const hint = `${name} ${stringOf(schema['description']) ?? ''}`;
   const { sentences, topics, text, used } = extracts;
-  if (/\b(?:titles?|headlines?|heading|subject)\b/i.test(spaced(name))) return titleOf(extracts);
+  if (/\b(?:titles?|headlines?|heading|subject)\b/i.test(spaced(name)))
+    return titleOf(extracts.sentences.slice(used).concat(text).join(' '));
   if (/\b(?:tags?|keywords?|topics?|themes?|terms?|category|slug)\b/i.test(spaced(name))) {
     return topics[used % Math.max(1, topics.length)] ?? 'general';
   }
   if (
-    /\b(?:names?|persons?|people|characters?|author|places?|locations?|cit(?:y|ies)|countr(?:y|ies)|organi[sz]ations?|entit(?:y|ies))\b/i.test(
-      spaced(name),
-    )
+    /\b(?:names?|persons?|people|characters?|author|organi[sz]ations?|entit(?:y|ies))\b/i.test(spaced(name))
   ) {
     const names = properNamesIn(text);
     return names[used % Math.max(1, names.length)] ?? topics[used] ?? 'unknown';
   }
-  if (/\bdate|when\b/i.test(spaced(name))) return dateIn(text) ?? 'not stated';
+  if (/\b(?:places?|locations?|cit(?:y|ies)|countr(?:y|ies))\b/i.test(spaced(name))) {
+    const places = placeNamesIn(text);
+    return places[used % Math.max(1, places.length)] ?? topics[used] ?? 'unknown';
+  }
+  if (/\b(?:date|when)\b/i.test(spaced(name))) return dateIn(text) ?? 'not stated';
   if (/\bemail\b/i.test(name)) return /[\w.+-]+@[\w-]+\.[\w.]+/.exec(text)?.[0] ?? 'unknown@example.com';
   if (
     /\b(?:summary|overview|abstract|answer|conclusion|reply|response|text|description)\b/i.test(spaced(name))
@@ -36,47 +41,12 @@ function byName(schema: JsonObject, extracts: Extracts, name: string): string {
     return summarise(text, { maxSentences: 3, maxCharacters: 480 });
   }
   if (/\b(?:language)\b/i.test(hint)) return 'en';
-  return sentences[used % Math.max(1, sentences.length)] ?? (text.trim() || 'not stated');
+  return finished(sentences[used % Math.max(1, sentences.length)] ?? (text.trim() || 'not stated'));
 }
 
 function spaced(name: string): string {
   return name.replace(/([a-z])([A-Z])/g, '$1 $2').replace(/[_-]/g, ' ');
 }
-
-/** The main clause of the most telling sentence, cut where a headline may end. */
-function titleOf(extracts: Extracts): string {
-  const sentence = extracts.sentences[extracts.used] ?? extracts.sentences[0] ?? extracts.text;
-  const clause = sentence.split(/[,;:.!?—–]/).find((part) => part.trim().split(' ').length >= 3) ?? sentence;
-  const words = clause
-    .trim()
-    .replace(/^["'“‘]/, '')
-    .split(/\s+/)
-    .slice(0, 9);
-  while (
-    words.length > 3 &&
-    /^(?:the|a|an|of|and|in|to|with|on|at|his|her|its|their|was|were|is|for|by)$/i.test(words.at(-1) ?? '')
-  ) {
-    words.pop();
-  }
-  const title = words.join(' ').replace(/["'“”‘’]+$/, '');
-  return title.charAt(0).toUpperCase() + title.slice(1);
-}
-
-/** Capitalised words that also stand inside sentences, the most frequent first. */
-function properNamesIn(text: string): readonly string[] {
-  const counts = new Map<string, number>();
-  for (const [, found] of text.matchAll(
-    /(?<=[\p{Ll},;]\s)((?:\p{Lu}[\p{Ll}'’]+)(?:\s\p{Lu}[\p{Ll}'’]+){0,2})/gu,
-  )) {
-    if (found === undefined || CALENDAR.test(found)) continue;
-    // A name of two words is more surely a name.
-    counts.set(found, (counts.get(found) ?? 0) + (found.includes(' ') ? 2 : 1));
-  }
-  return [...counts.entries()].sort((left, right) => right[1] - left[1]).map(([found]) => found);
-}
-
-const CALENDAR =
-  /^(?:(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|January|February|March|April|May|June|July|August|September|October|November|December)$/;
 
 function dateIn(text: string): string | null {
   const found =
@@ -85,6 +55,9 @@ function dateIn(text: string): string | null {
       text,
     ) ??
     /\b(?:January|February|March|April|May|June|July|August|September|October|November|December) \d{1,2}(?:, \d{4})?\b/.exec(
+      text,
+    ) ??
+    /\b(?:\w+ of )?(?:January|February|March|April|May|June|July|August|September|October|November|December),? \d{4}\b/.exec(
       text,
     ) ??
     /\b(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)\b/.exec(text);

@@ -69,6 +69,6 @@ const STOP_WORDS: ReadonlySet<string> = new Set(
     'since some still such than that the their theirs them themselves then there these they thing things this those ' +
     'though through thus too under until upon very was way well were what when where whether which while who whom ' +
     'whose why will with within without would yet you your yours yourself two three came come went going know ' +
-    'thought think look looked seemed seem take took let don didn isn wasn won couldn wouldn'
+    'thought think look looked seemed seem take took let hello dear thanks thank please regards attached don didn isn wasn won couldn wouldn'
   ).split(' '),
 );

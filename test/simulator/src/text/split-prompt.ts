@@ -11,8 +11,14 @@ export interface SplitPrompt {
  */
 export function splitPrompt(prompt: string): SplitPrompt {
   const text = prompt.trim();
-  return fenced(text) ?? belowColon(text) ?? behindColon(text) ?? withoutOrders(text);
+  const { instruction, data } =
+    fenced(text) ?? belowColon(text) ?? belowOrder(text) ?? behindColon(text) ?? withoutOrders(text);
+  return { instruction, data: data.replace(NAME_OF_DATA, '') };
 }
+
+/** "Ticket: …" names the data and is no part of it. */
+const NAME_OF_DATA =
+  /^(?:ticket|text|message|e-?mail|review|input|document|request|notes?|article|customer|context|content|topic|subject):\s+/i;
 
 const BLOCKS: readonly RegExp[] = [
   /```[a-z]*\n([\s\S]+?)```/i,
@@ -46,6 +52,15 @@ function belowColon(text: string): SplitPrompt | null {
   return { instruction: [...lines.slice(0, end + 1), tail].join('\n').trim(), data: body.trim() };
 }
 
+/** A first paragraph that orders or asks, with more paragraphs below it. */
+function belowOrder(text: string): SplitPrompt | null {
+  const [first = '', ...rest] = text.split(/\n\s*\n/);
+  if (rest.length === 0 || first.length > 500 || !(ORDER.test(first.trim()) || first.trim().endsWith('?')))
+    return null;
+  const { body, tail } = withoutTail(rest.join('\n\n').split('\n'));
+  return body.trim() === '' ? null : { instruction: `${first}\n${tail}`.trim(), data: body.trim() };
+}
+
 /** Orders may also stand below the data: "…\n\nAnswer with one word." */
 function withoutTail(lines: readonly string[]): { body: string; tail: string } {
   const paragraphs = lines.join('\n').split(/\n\s*\n/);
@@ -68,8 +83,12 @@ function behindColon(text: string): SplitPrompt | null {
     const instruction = `${text.slice(0, colon.index + 1)} ${rest.slice(0, cut)}\n${inner.instruction}`;
     return { instruction, data: inner.data };
   }
-  return rest === '' ? null : { instruction: text.slice(0, colon.index + 1), data: rest };
+  const data = rest.replace(SIDE_NOTE, '').trim();
+  return data === '' ? null : { instruction: text.slice(0, colon.index + 1), data };
 }
+
+/** "Audience: residents." in the middle of a prompt is no data. */
+const SIDE_NOTE = /(?<=[.!?]\s)(?:Audience|Tone|Length|Style|Format|Language): [^.\n]*\.?/g;
 
 function withoutOrders(text: string): SplitPrompt {
   const parts = text.split(/(?<=[.!?])\s+|\n+/);
@@ -81,4 +100,4 @@ function withoutOrders(text: string): SplitPrompt {
 
 /** Begins like an order to a model. */
 export const ORDER =
-  /^(?:please\s+|now\s+|then\s+|you (?:are|will|must|should)\b|your task\b|in (?:one|two|three|at most|no more)\b|using\b|based on\b|given\b|from the\b)*(?:you\b|summari[sz]e|classify|extract|combine|merge|write|list|answer|reply|respond|return|give|describe|explain|translate|rewrite|decide|judge|choose|pick|select|rate|score|name|find|identify|label|categori[sz]e|route|draft|compose|produce|create|generate|tell|state|compare|analy[sz]e|read|do not|don't|use|keep|only|output|format|make|turn|improve|shorten|condense|outline|suggest|propose|plan|check|review|correct|repeat|say|what|which|here (?:is|are)|the following|below)\b/i;
+  /^(?:please\s+|now\s+|then\s+|you (?:are|will|must|should)\b|your task\b|in (?:one|two|three|at most|no more)[^.,]{0,30},\s*)*(?:you\b|summari[sz]e|classify|extract|combine|merge|write|list|answer|reply|respond|return|give|describe|explain|translate|rewrite|decide|judge|choose|pick|select|rate|score|name|find|identify|label|categori[sz]e|route|draft|compose|produce|create|generate|tell|state|compare|analy[sz]e|read|do not|don't|use|keep|only|output|format|make|turn|improve|shorten|condense|outline|suggest|propose|plan|check|review|correct|repeat|say|what|which|here (?:is|are)|the following|below|using (?:the|this|these|only)|based on|given the (?:following|text|context|notes)|from the (?:following|text|context|notes)|is (?:the|this)|are (?:the|these)|(?:audience|tone|length|style|format|topic)\b(?=:))\b/i;

@@ -4,6 +4,8 @@ import { frequenciesOf, keyWordsOf, sentencesOf } from './sentences.ts';
 export interface SummaryLength {
   readonly maxSentences: number;
   readonly maxCharacters: number;
+  /** What may be answered at all; absent: no limit is known. */
+  readonly roomCharacters?: number;
 }
 
 /**
@@ -17,7 +19,10 @@ export function summarise(text: string, length: SummaryLength): string {
   let characters = 0;
   for (const index of rankSentences(sentences)) {
     if (chosen.length >= length.maxSentences) break;
-    const size = (sentences[index] ?? '').length + 1;
+    // A short sentence that points back means nothing without the one before it.
+    const sentence = sentences[index] ?? '';
+    if (chosen.length > 0 && sentence.length < 60 && DANGLING.test(sentence)) continue;
+    const size = shortened(sentence).length + 1;
     if (chosen.length > 0 && characters + size > length.maxCharacters) continue;
     chosen.push(index);
     characters += size;
@@ -74,15 +79,28 @@ function scoreOf(
   }
   // Short sentences say little and long ones do not read well in a summary.
   const length = sentence.length;
-  const shape = length < 35 ? 0.4 : length > 320 ? 320 / length : 1;
-  const dangling =
-    /^(?:and|but|so|then|he|she|it|they|this|that|these|those|his|her|its|also)\b|^["'“‘(]|\?$/i;
+  const shape = length < 40 ? 0.35 : length > 200 ? (200 / length) ** 1.5 : 1;
   const position = index === 0 ? 1.25 : index === count - 1 ? 1.05 : 1;
-  return (weight / Math.sqrt(words.length + 4)) * shape * position * (dangling.test(sentence) ? 0.7 : 1);
+  return (weight / Math.sqrt(words.length + 4)) * shape * position * (DANGLING.test(sentence) ? 0.6 : 1);
 }
 
-function finished(sentence: string): string {
-  const text = sentence.trim();
+const DANGLING =
+  /^(?:and|but|so|then|yet|or|for|he|she|it|they|this|that|these|those|his|her|its|also|such|all (?:this|that))\b|^["'“‘(]|\?$/i;
+
+/** A very long sentence ends at a clause that can stand alone. */
+export function shortened(sentence: string): string {
+  if (sentence.length <= 240) return sentence;
+  const bounds = [...sentence.matchAll(/[;:—](?=\s|\p{L})|,(?=\s(?:and|but|while|when|so|for|though)\b)/gu)];
+  const bound = bounds.filter(({ index }) => index >= 70 && index <= 240).at(-1);
+  return bound === undefined ? sentence : `${sentence.slice(0, bound.index)}.`;
+}
+
+/** With a capital, a full stop, and no quotation mark that has lost its partner. */
+export function finished(sentence: string): string {
+  let text = shortened(sentence.trim());
+  const opening = (text.match(/[“]|(?<=^|\s)"/g) ?? []).length;
+  const closing = (text.match(/[”]|"(?=$|[\s.,;:!?])/g) ?? []).length;
+  if (opening !== closing) text = text.replace(/["“”]/g, '');
   const capital = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?…]["'”’)\]]*$/.test(capital) ? capital : `${capital.replace(/[,;:–—-]+$/, '')}.`;
 }

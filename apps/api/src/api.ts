@@ -6,6 +6,7 @@ import { checkPlan, createOutputValidators } from '@millrace/plans';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import { createLiveFeed, createLivePublisher, createProducer, poolQueue } from '@millrace/transport';
+import ownPackage from '../package.json' with { type: 'json' };
 import { admit } from './auth/admit.ts';
 import { createIdentify } from './auth/identify.ts';
 import { createBootstrapKeyRegistration } from './auth/register-bootstrap-key.ts';
@@ -63,8 +64,10 @@ export function createApi(config: Config, log: Logger, metrics: Metrics): Servic
     onError,
   });
   const wakes = createWakeQueue({ producer, isReady: isTransportReady, metrics, onError });
-  const longPoll = createLongPoll({ database, feed, log, metrics });
+  const longPoll = createLongPoll({ database, feed, metrics });
   const waitForEnd = createWaitForEnd(longPoll, stopping.signal);
+  const streamEvents = createStreamEvents({ database, feed, log, metrics });
+  stopping.signal.addEventListener('abort', () => void streamEvents.stop());
   const listedHosts = setting.MILLRACE_ALLOW_PRIVATE_WEBHOOKS;
 
   const app = createApp({
@@ -80,7 +83,7 @@ export function createApi(config: Config, log: Logger, metrics: Metrics): Servic
         listing,
         metrics,
         waitForEnd,
-        streamEvents: createStreamEvents({ database, feed, log, metrics }),
+        streamEvents,
         acceptJob: acceptJob({
           database,
           openJobs,
@@ -117,7 +120,7 @@ export function createApi(config: Config, log: Logger, metrics: Metrics): Servic
         admitAdmin: admit(admission, 'admin'),
       }),
     ],
-    docsRoutes: docsRoutes(),
+    docsRoutes: docsRoutes(ownPackage.version),
     boardLogin: boardLogin(identify),
     board: boardRoutes({ producer, readOnly: setting.MILLRACE_BOARD_READ_ONLY }),
   });

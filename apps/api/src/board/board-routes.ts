@@ -2,7 +2,7 @@ import { createBullBoard } from '@bull-board/api';
 import { ExpressAdapter } from '@bull-board/express';
 import { createBoardAdapters } from '@millrace/transport';
 import type { Producer } from '@millrace/transport';
-import type { RequestHandler } from 'express';
+import type { Express, RequestHandler } from 'express';
 
 export const BOARD_PATH = '/admin/queues';
 
@@ -22,5 +22,7 @@ export function boardRoutes(options: { producer: Producer; readOnly: boolean }):
       },
     },
   });
-  return server.getRouter() as RequestHandler;
+  const app = server.getRouter() as Express;
+  app.disable('x-powered-by');
+  return app;
 }

@@ -3,11 +3,18 @@ import { createId } from '@millrace/contracts';
 import type { NextFunction, Request, Response } from 'express';
 import type { RequestContext } from './request-context.ts';
 
+export interface BeginOptions {
+  log: Logger;
+  metrics: Metrics;
+  /** The pattern that a path belongs to, or `unknown`. */
+  nameOf: (path: string) => string;
+}
+
 /**
  * Gives a request its id (the client's own `x-request-id` if it is 1–128 of `A-Z a-z 0-9 . _ : / + = @ -`) and writes its one log event
  * and its metrics when the answer has left, or when the client has gone.
  */
-export function beginRequest(options: { log: Logger; metrics: Metrics }) {
+export function beginRequest(options: BeginOptions) {
   return (request: Request, response: Response, next: NextFunction): void => {
     const startedAt = performance.now();
     const given = request.headers['x-request-id'];
@@ -28,15 +35,11 @@ const WELL_FORMED = /^[A-Za-z0-9._:/+=@-]{1,128}$/;
 /** Routes that are asked every few seconds by machines: their events are for debugging. */
 const QUIET = new Set(['/livez', '/readyz', '/metrics', '/internal/scaling']);
 
-function endRequest(
-  { log, metrics }: { log: Logger; metrics: Metrics },
-  request: Request,
-  response: Response,
-  startedAt: number,
-): void {
+function endRequest(options: BeginOptions, request: Request, response: Response, startedAt: number): void {
+  const { log, metrics } = options;
   const durationMs = performance.now() - startedAt;
   const { requestId, auth, event } = response.locals as RequestContext;
-  const route = routeOf(request);
+  const route = routeOf(options, request);
   // 499 is nginx's number for a client that left before the answer.
   const status = response.writableFinished ? response.statusCode : 499;
   metrics.requests.inc({ method: request.method, route, status: String(status) });
@@ -61,9 +64,13 @@ function endRequest(
   );
 }
 
-/** The pattern of the route, never the path itself: that may be anything and would make endless labels. */
-function routeOf(request: Request): string {
+/**
+ * The pattern of the route, never the path itself: that may be anything and would make endless labels. Requests that were refused
+ * before a route took them (no key, no JSON) are named by the route that would have.
+ */
+function routeOf(options: BeginOptions, request: Request): string {
   const route = request.route as { path?: unknown } | undefined;
-  if (typeof route?.path === 'string') return route.path;
-  return /^\/(?:admin\/queues|docs)(?=\/|$)/.exec(request.path)?.[0] ?? 'unknown';
+  const path = request.originalUrl.split('?', 1)[0] ?? '';
+  const isOwn = request.baseUrl === '' && typeof route?.path === 'string';
+  return isOwn ? String(route.path) : options.nameOf(path);
 }

@@ -5,7 +5,9 @@ import type { Express, RequestHandler, Router } from 'express';
 import { BOARD_PATH } from '../board/board-routes.ts';
 import { beginRequest } from './begin-request.ts';
 import { jsonBody } from './json-body.ts';
+import { listRoutes } from './list-routes.ts';
 import { answerProblems } from './problem-answer.ts';
+import { createRouteNames } from './route-names.ts';
 import { dataHeaders, pageHeaders } from './security-headers.ts';
 import { answerUnmatched } from './unmatched.ts';
 
@@ -34,7 +36,9 @@ export function createApp(options: AppOptions): Express {
   // Answers change from one moment to the next; hashing them for a conditional request costs more than it saves.
   app.disable('etag');
 
-  app.use(beginRequest({ log, metrics }));
+  // Filled when all routes are there, which is before the first request.
+  let nameOf = (_path: string): string => 'unknown';
+  app.use(beginRequest({ log, metrics, nameOf: (path) => nameOf(path) }));
   app.use(refuseWhenStopping(options.stopping));
   app.use(refuseNul);
 
@@ -46,6 +50,7 @@ export function createApp(options: AppOptions): Express {
   app.use('/v1', options.admitJobs, jsonBody({ maxBytes: options.maxBodyBytes }));
   for (const router of options.apiRoutes) app.use(router);
   for (const router of options.openRoutes) app.use(router);
+  nameOf = createRouteNames(listRoutes(app));
   answerUnmatched(app);
   app.use(answerProblems(log));
   return app;

@@ -11,7 +11,7 @@ export interface HttpServerOptions {
   graceMs: number;
   handle: RequestListener;
   onListening: (url: string) => void;
-  /** Aborted when the server stops: long polls answer, with what there is. */
+  /** Aborted when the server stops: long polls answer with what there is, event streams end. */
   stopping: AbortController;
 }
 
@@ -22,8 +22,8 @@ const REQUEST_MS = 60_000;
 const KEEP_ALIVE_MS = 72_000;
 
 /**
- * The listening socket: new → listening → stopping → stopped. Stopping takes no more connections, asks long polls to answer, ends
- * event streams (their clients resume elsewhere), waits for the rest up to `graceMs`, and then cuts it.
+ * The listening socket: new → listening → stopping → stopped. Stopping takes no more connections, tells what
+ * waits to answer now, waits for the rest up to `graceMs`, and then cuts it.
  */
 export function createHttpServer(options: HttpServerOptions): Service {
   const open = new Set<ServerResponse>();
@@ -60,10 +60,7 @@ export function createHttpServer(options: HttpServerOptions): Service {
       if (!closing) return;
       const closed = new Promise<void>((resolve) => closing.close(() => resolve()));
       options.stopping.abort();
-      for (const response of open) {
-        if (String(response.getHeader('content-type')).startsWith('text/event-stream')) response.end();
-        else if (!response.headersSent) response.setHeader('Connection', 'close');
-      }
+      for (const response of open) if (!response.headersSent) response.setHeader('Connection', 'close');
       closing.closeIdleConnections();
       const timer = setTimeout(() => closing.closeAllConnections(), options.graceMs);
       await closed;

@@ -16,7 +16,7 @@ export function jsonBody(options: { maxBytes: number }): RequestHandler {
     limit: options.maxBytes,
     strict: false,
     type: () => true,
-    verify: (_request, _response, body, charset) => refuseUnreadable(body, charset),
+    verify: (_request, _response, body) => refuseUnreadable(body),
   });
   return (request: Request, response: Response, next: NextFunction): void => {
     const { 'content-type': type, 'content-length': length, 'transfer-encoding': chunked } = request.headers;
@@ -36,17 +36,22 @@ export function jsonBody(options: { maxBytes: number }): RequestHandler {
 
 const JSON_TYPE = /^\s*application\/json\s*(?:;\s*charset="?utf-?8"?\s*)?(?:;(?!\s*charset).*)?$/i;
 
-function refuseUnreadable(body: Buffer, _charset: string): void {
-  if (!isUtf8(body)) throw new ProblemError('invalid_json', 'The body is not valid UTF-8.');
-  if (exceedsNesting(body, MAX_NESTING)) {
-    throw new ProblemError('invalid_json', `The body is nested deeper than ${MAX_NESTING} levels.`);
-  }
+/** The parser copies a status onto what is thrown here, which a ProblemError does not allow; so the kind travels in `type`. */
+function refuseUnreadable(body: Buffer): void {
+  if (!isUtf8(body)) throw Object.assign(new Error('not UTF-8'), { type: NOT_UTF8 });
+  if (exceedsNesting(body, MAX_NESTING)) throw Object.assign(new Error('too deep'), { type: TOO_DEEP });
 }
 
+const NOT_UTF8 = 'millrace.not_utf8';
+const TOO_DEEP = 'millrace.too_deep';
+
 function translate(error: unknown, maxBytes: number): unknown {
-  if (error instanceof ProblemError) return error;
   const { type, status } = error as { type?: string; status?: number };
   switch (type) {
+    case NOT_UTF8:
+      return new ProblemError('invalid_json', 'The body is not valid UTF-8.');
+    case TOO_DEEP:
+      return new ProblemError('invalid_json', `The body is nested deeper than ${MAX_NESTING} levels.`);
     case 'entity.too.large':
       return new ProblemError('body_too_large', `The body may have ${maxBytes} bytes, unpacked.`);
     case 'encoding.unsupported':

@@ -54,9 +54,19 @@ function toProblem(error: unknown): ProblemError {
       cause: error,
     });
   }
+  if (isUnstorableText(error)) {
+    return new ProblemError('validation_failed', 'A text contains NUL, which cannot be stored.', {
+      cause: error,
+    });
+  }
   // Express throws this for a path with a broken percent-encoding: no resource has such an address.
   if (error instanceof URIError) return new ProblemError('not_found', 'There is nothing with this address.');
   return new ProblemError('internal_error', 'Something went wrong on our side; the log has the request id.', {
     cause: error,
   });
+}
+
+/** PostgreSQL's character_not_in_repertoire and untranslatable_character: the last defence; most texts are checked before. */
+function isUnstorableText(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === '22021' || error.code === '22P05');
 }

@@ -110,8 +110,8 @@ async function answerAccepted(
   result: AcceptResult,
 ): Promise<void> {
   const waitMs = preferredWaitMs(request.headers.prefer);
-  const ended = waitMs === null ? null : await options.waitForEnd(response, job.id, waitMs);
-  const object = ended ? toJobObject(ended) : newJobObject(job, result.createdAt ?? Date.now());
+  const record = waitMs === null ? null : await options.waitForEnd(response, job.id, waitMs);
+  const object = record ? toJobObject(record) : newJobObject(job, result.createdAt ?? Date.now());
   answer(response, object, waitMs);
 }
 
@@ -124,8 +124,10 @@ async function answerReplay(
   const { tenantId } = identityOf(response);
   const waitMs = preferredWaitMs(request.headers.prefer);
   Object.assign(contextOf(response).event, { job: jobId, replayed: true });
-  const ended = waitMs === null ? null : await options.waitForEnd(response, jobId, waitMs);
-  const record = ended ?? (await findJob(options.database, tenantId, jobId));
+  const record =
+    waitMs === null
+      ? await findJob(options.database, tenantId, jobId)
+      : await options.waitForEnd(response, jobId, waitMs);
   // Pruned since: the key is free again.
   if (!record) throw keyInProgress();
   response.setHeader('Idempotent-Replayed', 'true');

@@ -1,4 +1,4 @@
-import { ProblemError, isId, isTerminal, resolveRequestSchema } from '@millrace/contracts';
+import { ProblemError, isId, resolveRequestSchema } from '@millrace/contracts';
 import { eraseJob, findJob, listJobs, listSteps, toJobObject } from '@millrace/ledger';
 import type { Database, JobRecord } from '@millrace/ledger';
 import { Router } from 'express';
@@ -42,15 +42,13 @@ export function jobRoutes(options: JobRouteOptions): Router {
 
   router.get('/v1/jobs/:id', async (request, response) => {
     const waitMs = preferredWaitMs(request.headers.prefer);
-    let job = await requireJob(database, request, response);
+    const job =
+      waitMs === null
+        ? await requireJob(database, request, response)
+        : await options.waitForEnd(response, jobIdOf(request, response), waitMs);
+    if (!job) throw unknownJob();
     response.setHeader('Vary', 'Prefer');
-    if (waitMs !== null) {
-      if (!isTerminal(job.status)) {
-        const ended = await options.waitForEnd(response, job.id, waitMs);
-        job = ended ?? (await requireJob(database, request, response));
-      }
-      response.setHeader('Preference-Applied', appliedWait(waitMs));
-    }
+    if (waitMs !== null) response.setHeader('Preference-Applied', appliedWait(waitMs));
     response.json(toJobObject(job));
   });
 
@@ -69,7 +67,7 @@ export function jobRoutes(options: JobRouteOptions): Router {
   });
 
   router.get('/v1/jobs/:id/events', async (request, response) => {
-    await requireJob(database, request, response);
+    jobIdOf(request, response);
     await options.streamEvents(request, response);
   });
 

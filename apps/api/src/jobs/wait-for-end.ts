@@ -1,18 +1,12 @@
 import type { JobRecord } from '@millrace/ledger';
 import type { Response } from 'express';
 import { identityOf } from '../http/request-context.ts';
+import type { LongPoll } from '../results/long-poll.ts';
 
-/** The part of results/long-poll.ts that is used here. */
-export interface LongPoll {
-  waitForEnd(
-    tenantId: string,
-    jobId: string,
-    timeoutMs: number,
-    signal: AbortSignal,
-  ): Promise<JobRecord | null>;
-}
-
-/** Waits for a job of the request's tenant to end; gives up when the time has passed, the client has gone or the process stops. */
+/**
+ * The job of the request's tenant when it has ended, or as it is when the time has passed, the client has gone or the process stops;
+ * null when there is no such job.
+ */
 export type WaitForEnd = (response: Response, jobId: string, waitMs: number) => Promise<JobRecord | null>;
 
 /** Binds long polling to the life of a request. `stopping` is aborted when the process ends. */

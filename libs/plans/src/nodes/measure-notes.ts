@@ -33,7 +33,8 @@ export function createNoteMeasure(run: Run, node: PlanNode, place: Place): NoteM
       ? (notes: readonly Json[]) => renderTexts(run, node, notes, place)
       : (notes: readonly Json[]) => notes.map(outputText);
   const count = createTokenCounter();
-  const sumTokens = (texts: readonly string[]) => texts.reduce((sum, text) => sum + count(text), 0);
+  const sumTokens = (texts: readonly string[], enough = Infinity) =>
+    texts.reduce((sum, text) => (sum > enough ? sum : sum + count(text, enough - sum)), 0);
   const base = inputTexts([]);
   return {
     limitTokens,
@@ -45,7 +46,7 @@ export function createNoteMeasure(run: Run, node: PlanNode, place: Place): NoteM
     },
     fit: (notes) => {
       const texts = inputTexts(notes);
-      return texts !== null && mayFit(texts, limitTokens) && sumTokens(texts) <= limitTokens;
+      return texts !== null && mayFit(texts, limitTokens) && sumTokens(texts, limitTokens) <= limitTokens;
     },
   };
 }

@@ -9,14 +9,17 @@ export function countTokens(text: string): number {
   return createTokenCounter()(text);
 }
 
-/** {@link countTokens} for many texts that are alike: it remembers their words as long as it lives. */
-export function createTokenCounter(): (text: string) => number {
+/**
+ * {@link countTokens} for many texts that are alike: it remembers their words as long as it lives. It stops counting above
+ * `enough`, for a caller that only asks whether a text fits.
+ */
+export function createTokenCounter(): (text: string, enough?: number) => number {
   const scanner = createPieceScanner();
-  return (text) => {
+  return (text, enough = Infinity) => {
     let total = 0;
     scanner.scan(text, 0, (_end, tokens) => {
       total += tokens;
-      return true;
+      return total <= enough;
     });
     return total;
   };

@@ -148,13 +148,14 @@ test.each([
 ])(
   'five million characters of %s are split in less than 2 s',
   (_name, text) => {
-    // Others use this machine too: the best of three is what the splitter needs.
-    const timesMs = [1, 2, 3].map(() => {
-      const begin = performance.now();
+    // Processor time, because others use this machine too.
+    const timesMs = [1, 2].map(() => {
+      const begin = process.cpuUsage();
       splitText(text, { maxTokens: 1500, overlapTokens: 100 });
-      return performance.now() - begin;
+      const { user, system } = process.cpuUsage(begin);
+      return (user + system) / 1_000;
     });
     expect(Math.min(...timesMs)).toBeLessThan(2_000);
   },
-  30_000,
+  60_000,
 );

@@ -12,8 +12,16 @@ export interface KeyNames {
   epoch: string;
   /** Until when a pool may send nothing. */
   parked(pool: string): string;
-  /** The book of a pool. */
+  /** The book of a pool: sums, limits and the like; kept for ever, its absence means that Redis has lost it. */
   book(pool: string): string;
+  /** What a pool sent in the last minute, in slices of time; in the same slot as its book. */
+  bookWindow(pool: string): string;
+  /** The calls of a pool that are under way, by the time at which their lease ends; in the same slot as its book. */
+  leases(pool: string): string;
+  /** The circuit breaker of a target. */
+  breaker(target: string): string;
+  /** How long a kind of call's answers were lately. */
+  outputLengths(kind: string): string;
   requestLimit: string;
 }
 
@@ -27,6 +35,10 @@ export function keyNames(prefix: string): KeyNames {
     epoch: `${prefix}:epoch`,
     parked: (pool) => `${prefix}:parked:{${pool}}`,
     book: (pool) => `${prefix}:book:{${pool}}`,
+    bookWindow: (pool) => `${prefix}:window:{${pool}}`,
+    leases: (pool) => `${prefix}:leases:{${pool}}`,
+    breaker: (target) => `${prefix}:breaker:{${target}}`,
+    outputLengths: (kind) => `${prefix}:outputs:{${kind}}`,
     requestLimit: `${prefix}:requests`,
   };
 }

@@ -3,9 +3,13 @@ export { errorCatalogue, isErrorCode } from './error-catalogue.ts';
 export type { ErrorCode, HttpErrorCode } from './error-catalogue.ts';
 export {
   lifecycleEventTypes,
+  isTerminalEvent,
   toSequenceNumber,
   parseSequenceNumber,
   comparePositions,
+  jobEventSchema,
+  stepDeltaSchema,
+  cancelNoticeSchema,
   sseEventSchema,
 } from './events.ts';
 export type { LifecycleEventType, JobEventType, EventPosition, JobEvent, StepDelta } from './events.ts';

@@ -1,6 +1,7 @@
 export { jobsQueue, poolQueue, webhooksQueue } from './queues/queue-names.ts';
 export { createLiveFeed } from './live/live-feed.ts';
-export type { CancelListener, LiveMessage, StoredDelta, LiveFeed, LiveWatcher } from './live/live-feed.ts';
+export type { CancelListener, LiveFeed, LiveWatcher } from './live/live-feed.ts';
+export type { LiveMessage, StoredDelta } from './live/live-message.ts';
 export { createLivePublisher } from './live/live-publisher.ts';
 export type { LivePublisher } from './live/live-publisher.ts';
 export { createBoardAdapters } from './queues/board-adapters.ts';

@@ -1,31 +1,39 @@
-import type { EventPosition, Json, Service, StepDelta } from '@millrace/contracts';
+import { cancelNoticeSchema } from '@millrace/contracts';
+import type { EventPosition, Service } from '@millrace/contracts';
 import type { KeyNames } from '@millrace/redis';
 import type { Redis } from 'ioredis';
-import { parseStreamId } from './live-publisher.ts';
-import { withLiveScripts } from './live-scripts.ts';
-
-/** A piece of a job's live stream. `payload` is a lifecycle event when `position.delta` is 0, else a delta. */
-export interface LiveMessage {
-  position: EventPosition;
-  payload: Json;
-}
-
-export interface StoredDelta {
-  position: EventPosition;
-  delta: StepDelta;
-}
+import { parseLiveMessage } from './live-message.ts';
+import type { LiveMessage, StoredDelta } from './live-message.ts';
+import { openStreamTtlMs, withLiveScripts } from './live-scripts.ts';
+import { readStoredDeltas } from './read-stored-deltas.ts';
+import { createSubscriptions } from './subscriptions.ts';
 
 /**
  * The receiving side of the live streams: one subscription connection for a whole process. A watcher may miss messages
  * while Redis is away; `onGap` tells it to catch up from the ledger and the stream.
  */
 export interface LiveFeed extends Service {
-  /** Calls `onMessage` for what happens to a job from now on; returns the function that ends it. */
+  /**
+   * Calls `watcher` for what happens to a job from now on; returns the function that ends it. Without Redis it returns
+   * all the same: `onGap` follows when the subscription stands.
+   */
   watch(jobId: string, watcher: LiveWatcher): Promise<() => void>;
-  /** The stored deltas after a position, in order, at most `limit`. Throws when Redis is away. */
-  readDeltas(jobId: string, after: EventPosition, limit: number): Promise<StoredDelta[]>;
-  /** Makes sure that no delta can still appear before a lifecycle event. Throws when Redis is away. */
-  seal(jobId: string, sequence: number): Promise<void>;
+  /** Whether announcements arrive at present, as far as the connection knows. */
+  isConnected(): boolean;
+  /**
+   * The stored deltas after a position, in order, some `limit` of them; `complete` when there were no more at that moment.
+   * Throws when Redis is away.
+   */
+  readDeltas(
+    jobId: string,
+    after: EventPosition,
+    limit: number,
+  ): Promise<{ deltas: StoredDelta[]; complete: boolean }>;
+  /**
+   * Makes sure that no delta can appear any more before a lifecycle event. The stream of a job that has ended is not
+   * begun anew for that. Throws when Redis is away.
+   */
+  seal(jobId: string, sequence: number, jobHasEnded: boolean): Promise<void>;
   /** Calls `listener` for every cancelled job; `keys` names the steps, null means all. */
   onCancel(listener: CancelListener): Promise<void>;
 }
@@ -34,10 +42,9 @@ export type CancelListener = (jobId: string, keys: readonly string[] | null) => 
 
 export interface LiveWatcher {
   onMessage(message: LiveMessage): void;
+  /** Announcements may have been lost. */
   onGap(): void;
 }
-
-const SEAL_TTL_MS = 3_600_000;
 
 /** `subscriber` and `reader` are connections of the roles `subscriber` and `producer`; stopping does not close them. */
 export function createLiveFeed(options: {
@@ -51,30 +58,38 @@ export function createLiveFeed(options: {
   const watchers = new Map<string, Set<LiveWatcher>>();
   const cancelListeners = new Set<CancelListener>();
 
-  const onMessage = (channel: string, text: string): void => {
-    if (channel === names.cancelChannel) {
-      const cancel = JSON.parse(text) as { jobId: string; keys: string[] | null };
-      for (const listener of cancelListeners) listener(cancel.jobId, cancel.keys);
-      return;
-    }
-    const set = watchers.get(channel);
-    const message = set ? parseMessage(text) : null;
-    if (!set || !message) return;
-    for (const watcher of [...set]) watcher.onMessage(message);
+  const tellGap = (channel: string): void => {
+    for (const watcher of [...(watchers.get(channel) ?? [])]) watcher.onGap();
   };
-  const onReady = (): void => {
-    for (const set of watchers.values()) for (const watcher of [...set]) watcher.onGap();
+  const subscriptions = createSubscriptions({ subscriber, onSubscribedAgain: tellGap, onError });
+
+  const onMessage = (channel: string, text: string): void => {
+    try {
+      if (channel === names.cancelChannel) {
+        const cancel = cancelNoticeSchema.parse(JSON.parse(text));
+        for (const listener of cancelListeners) listener(cancel.jobId, cancel.keys);
+        return;
+      }
+      const set = watchers.get(channel);
+      if (!set) return;
+      const message = parseLiveMessage(text);
+      for (const watcher of [...set]) watcher.onMessage(message);
+    } catch (error) {
+      // Not to be thrown into the connection. What was meant can be read from the ledger.
+      onError(error);
+      tellGap(channel);
+    }
   };
 
   return {
     name: 'live feed',
     async start() {
       subscriber.on('message', onMessage);
-      subscriber.on('ready', onReady);
+      subscriptions.start();
     },
     async stop() {
       subscriber.off('message', onMessage);
-      subscriber.off('ready', onReady);
+      subscriptions.stop();
       watchers.clear();
       cancelListeners.clear();
     },
@@ -83,46 +98,23 @@ export function createLiveFeed(options: {
       const set = watchers.get(channel) ?? new Set();
       watchers.set(channel, set);
       set.add(watcher);
-      // Without Redis this waits until it is back; the watcher must not.
-      if (set.size === 1) await settle(subscriber.subscribe(channel), onError);
+      await subscriptions.add(channel);
       return () => {
-        set.delete(watcher);
-        if (set.size > 0 || watchers.get(channel) !== set) return;
+        if (!set.delete(watcher) || set.size > 0) return;
         watchers.delete(channel);
-        subscriber.unsubscribe(channel).catch(onError);
+        subscriptions.remove(channel);
       };
     },
-    async readDeltas(jobId, after, limit) {
-      const from = `(${after.sequence}-${after.delta}`;
-      const entries = await reader.xrange(names.liveStream(jobId), from, '+', 'COUNT', limit);
-      return entries.flatMap(([id, fields]) => {
-        const position = parseStreamId(id);
-        const text = fields[0] === 'd' ? fields[1] : undefined;
-        return position && text !== undefined ? [{ position, delta: JSON.parse(text) as StepDelta }] : [];
-      });
-    },
-    async seal(jobId, sequence) {
-      await reader.millraceMarkEvent(names.liveStream(jobId), sequence, '', SEAL_TTL_MS, '', '1');
+    isConnected: () => subscriptions.isStanding(),
+    readDeltas: (jobId, after, limit) =>
+      readStoredDeltas(reader, names.liveStream(jobId), { after, limit, onError }),
+    async seal(jobId, sequence, jobHasEnded) {
+      const begin = jobHasEnded ? '0' : '1';
+      await reader.millraceMarkEvent(names.liveStream(jobId), sequence, '', openStreamTtlMs, '', begin, '0');
     },
     async onCancel(listener) {
       cancelListeners.add(listener);
-      await settle(subscriber.subscribe(names.cancelChannel), onError);
+      await subscriptions.add(names.cancelChannel);
     },
   };
-}
-
-/** Waits for a subscription, but not longer than Redis takes when it is there. */
-async function settle(subscription: Promise<unknown>, onError: (error: unknown) => void): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, 500);
-  });
-  await Promise.race([subscription.catch(onError), patience]);
-  clearTimeout(timer);
-}
-
-function parseMessage(text: string): LiveMessage | null {
-  const space = text.indexOf(' ');
-  const position = parseStreamId(text.slice(0, space));
-  return position && { position, payload: JSON.parse(text.slice(space + 1)) as Json };
 }

@@ -1,37 +1,61 @@
 import type { Redis } from 'ioredis';
 
 /**
- * Appends text to a job's live stream and announces it, in one step. The entry's id is a position `sequence-delta`, one
- * after the highest of: the last entry, and the position the caller gives (which keeps ids growing when Redis has lost
- * the stream). KEYS: stream. ARGV: sequence, delta, payload, time to live in ms, channel. Returns the id.
+ * Appends text to a job's live stream and announces it, in one step. The entry's id is a position `sequence-delta`, after
+ * the last entry and after the position that the caller gives. `delta` is at least the job's age in milliseconds, so that
+ * ids go on growing when Redis has lost the stream. A missing stream is only begun by a caller who has asked the ledger
+ * where the record stands (else a watcher may already be further than the position given).
+ *
+ * KEYS: stream. ARGV: sequence, delta, payload, channel, the job's creation in ms since 1970, time to live of an open and
+ * of an ended stream in ms, "1" to begin a missing stream. Announces `<id> <id of the entry before> <payload>`. Returns
+ * the id, or nil when the stream is missing.
  */
 const APPEND_DELTA = `
 local sequence, delta = tonumber(ARGV[1]), tonumber(ARGV[2])
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
-if last[1] then
-  local s, d = string.match(last[1][1], '(%d+)-(%d+)')
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if not last and ARGV[8] ~= '1' then return false end
+local previous = '0-0'
+if last then
+  previous = last[1]
+  local s, d = string.match(previous, '(%d+)-(%d+)')
   s, d = tonumber(s), tonumber(d)
   if s > sequence or (s == sequence and d > delta) then sequence, delta = s, d end
 end
-local id = string.format('%d-%d', sequence, delta + 1)
+local time = redis.call('TIME')
+local age = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[5])
+delta = math.max(delta + 1, math.min(age, 900000000))
+local id = string.format('%d-%d', sequence, delta)
 redis.call('XADD', KEYS[1], id, 'd', ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
-redis.call('PUBLISH', ARGV[5], id .. ' ' .. ARGV[3])
+local ttl, open, ended = redis.call('PTTL', KEYS[1]), tonumber(ARGV[6]), tonumber(ARGV[7])
+if ttl < 0 or (ttl > ended and ttl < open / 2) then redis.call('PEXPIRE', KEYS[1], open) end
+redis.call('PUBLISH', ARGV[4], id .. ' ' .. previous .. ' ' .. ARGV[3])
 return id`;
 
 /**
  * Puts the mark of a lifecycle event into a job's stream, after which no delta can get an earlier position. Only where
- * there is a stream already, unless forced (a reader is about to read past it). KEYS: stream. ARGV: sequence, payload,
- * time to live in ms, channel, "1" to force. A payload of "" is not announced.
+ * there is a stream already, unless forced (a reader is about to read past it).
+ *
+ * KEYS: stream. ARGV: sequence, payload, time to live in ms, channel, "1" to force, "1" if the job ends with this (else
+ * the time to live only counts for a stream that is new). Announces `<id> <id of the entry before> <payload>`, with `-`
+ * for the entry before when this call put no mark: then a watcher cannot know what lies between. A payload of "" is not
+ * announced.
  */
 const MARK_EVENT = `
-if ARGV[5] == '1' or redis.call('EXISTS', KEYS[1]) == 1 then
-  local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
-  local top = last[1] and tonumber(string.match(last[1][1], '(%d+)-')) or 0
-  if top < tonumber(ARGV[1]) then redis.call('XADD', KEYS[1], ARGV[1] .. '-0', 'e', '') end
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local previous = '-'
+if last or ARGV[5] == '1' then
+  local top = last and tonumber(string.match(last[1], '(%d+)-')) or 0
+  if top < tonumber(ARGV[1]) then
+    redis.call('XADD', KEYS[1], ARGV[1] .. '-0', 'e', '')
+    previous = last and last[1] or '0-0'
+  end
+  if ARGV[6] == '1' or redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 end
-if ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[4], ARGV[1] .. '-0 ' .. ARGV[2]) end`;
+if ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[4], ARGV[1] .. '-0 ' .. previous .. ' ' .. ARGV[2]) end`;
+
+/** A stream that nobody ends is kept for a day; after the job's end for an hour. */
+export const openStreamTtlMs = 86_400_000;
+export const endedStreamTtlMs = 3_600_000;
 
 /** A connection that knows the scripts of the live streams. */
 export type LiveRedis = Redis & {
@@ -40,9 +64,12 @@ export type LiveRedis = Redis & {
     sequence: number,
     delta: number,
     payload: string,
-    ttlMs: number,
     channel: string,
-  ): Promise<string>;
+    createdAt: number,
+    openTtlMs: number,
+    endedTtlMs: number,
+    begin: '0' | '1',
+  ): Promise<string | null>;
   millraceMarkEvent(
     stream: string,
     sequence: number,
@@ -50,6 +77,7 @@ export type LiveRedis = Redis & {
     ttlMs: number,
     channel: string,
     force: '0' | '1',
+    ends: '0' | '1',
   ): Promise<null>;
 };
 

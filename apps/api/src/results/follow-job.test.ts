@@ -1,0 +1,241 @@
+import { comparePositions } from '@millrace/contracts';
+import { createTestRedis, waitFor, withTimeout } from '@millrace/test-support';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { FollowedEvent } from './follow-job.ts';
+import { setUpResults } from './testing/results-setup.ts';
+import type { ResultsSetup } from './testing/results-setup.ts';
+import { collect } from './testing/collect.ts';
+import { acceptScriptedJob, runRandomly, seededRandom } from './testing/scripted-job.ts';
+
+const testRedis = createTestRedis();
+let setup: ResultsSetup;
+const never = new AbortController().signal;
+
+beforeAll(async () => {
+  setup = await setUpResults({ redisUrl: testRedis.url, prefix: testRedis.prefix });
+});
+
+afterAll(async () => {
+  await setup.stop();
+  await testRedis.flush();
+});
+
+test('a follower gets the whole record of a job that two workers write, once and in order', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const following = collect(setup.follow(job.id, never));
+  await runRandomly(job, setup.publishers, {
+    random: seededRandom(1),
+    stepsEach: 4,
+    deltasEach: 30,
+    pauseMs: 2,
+  });
+  const followed = await withTimeout(following.done, 10_000, 'the end of the job');
+  expect(followed).toEqual(await job.record());
+  expect(followed.at(-1)).toMatchObject({ event: { type: 'job.completed' } });
+});
+
+test('a follower who comes after the end gets the same', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const options = { random: seededRandom(2), stepsEach: 2, deltasEach: 700, pauseMs: 0 };
+  await runRandomly(job, setup.publishers, options);
+  const followed = await collect(setup.follow(job.id, never)).done;
+  expect(followed.length).toBeGreaterThan(2_000);
+  expect(followed).toEqual(await job.record());
+});
+
+test('a follower may go on after any position', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const options = { random: seededRandom(3), stepsEach: 3, deltasEach: 10, pauseMs: 0 };
+  await runRandomly(job, setup.publishers, options);
+  const record = await job.record();
+  for (const [index, { position }] of record.entries()) {
+    const rest = await collect(setup.follow(job.id, never, position)).done;
+    expect(rest).toEqual(record.slice(index + 1));
+  }
+});
+
+test('a follower misses nothing while its subscription is killed again and again', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const following = collect(setup.follow(job.id, never));
+  const random = seededRandom(4);
+  let isOver = false;
+  const killing = (async () => {
+    let kills = 0;
+    while (!isOver) {
+      kills += Number(await killClients(`${testRedis.prefix}-subscriber`));
+      await waitFor(() => setup.subscriber.status === 'ready', { what: 'the subscriber', intervalMs: 5 });
+    }
+    return kills;
+  })();
+  await runRandomly(job, setup.publishers, { random, stepsEach: 4, deltasEach: 40, pauseMs: 6 });
+  isOver = true;
+  const followed = await withTimeout(following.done, 15_000, 'the end of the job');
+  expect(await killing).toBeGreaterThan(3);
+  expect(followed).toEqual(await job.record());
+});
+
+test('a follower misses nothing while the connection it reads with is killed', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const following = collect(setup.follow(job.id, never));
+  await job.start(['a']);
+  const attempt = await job.send('a', setup.publishers[0]);
+  for (let index = 0; index < 20; index += 1) {
+    await killClients(`${testRedis.prefix}-subscriber`);
+    await attempt.say(`${index} `).catch(() => undefined);
+  }
+  await attempt.complete();
+  await job.finish(setup.publishers[0]);
+  const followed = await withTimeout(following.done, 15_000, 'the end of the job');
+  expect(followed).toEqual(await job.record());
+});
+
+test('events that are announced in the wrong order arrive in the right one', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const following = collect(setup.follow(job.id, never));
+  const held: Parameters<(typeof setup.publishers)[0]['publishEvents']>[0][number][] = [];
+  const silent = { ...setup.publishers[0], publishEvents: async (events: typeof held) => void held.push(...events) };
+  await job.start(['a', 'b']);
+  await following.has(2);
+  const a = await job.send('a', silent);
+  const b = await job.send('b', silent);
+  await setup.publishers[1].publishEvents(held.slice(1));
+  await b.say('b knows its own start');
+  await a.say('and a its own');
+  await setup.publishers[0].publishEvents(held.slice(0, 1));
+  await following.has(6);
+  expect(following.events).toEqual(await job.record());
+  await following.stop();
+});
+
+test('text of a worker that knows less than the follower is not lost', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const following = collect(setup.follow(job.id, never));
+  await job.start(['a', 'b']);
+  const a = await job.send('a', setup.publishers[0]);
+  const b = await job.send('b', setup.publishers[1]);
+  await b.complete();
+  await following.has(6);
+  await a.say('a believes that nothing has happened since it began');
+  await following.has(7);
+  expect(following.events).toEqual(await job.record());
+  await following.stop();
+});
+
+test('an event that was never announced is found all the same', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const following = collect(setup.follow(job.id, never));
+  await following.has(1);
+  const silent = { ...setup.publishers[0], publishEvents: async () => undefined };
+  await job.start(['a']);
+  await job.finish(silent);
+  await withTimeout(following.done, 10_000, 'the end of the job');
+  expect(following.events).toEqual(await job.record());
+});
+
+test('when the text has expired the events are still there', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const options = { random: seededRandom(5), stepsEach: 2, deltasEach: 5, pauseMs: 0 };
+  await runRandomly(job, setup.publishers, options);
+  await setup.publishers[0].eraseDeltas(job.id);
+  const followed = await collect(setup.follow(job.id, never)).done;
+  expect(followed).toEqual((await job.record()).filter((each) => each.kind === 'event'));
+});
+
+test('the text of a job lives for an hour after its end, however often it is read', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  await job.start(['a']);
+  const attempt = await job.send('a', setup.publishers[0]);
+  await attempt.say('hello');
+  const [stream] = await setup.redis.keys(`${testRedis.prefix}:live:*${job.id}*`);
+  expect(await setup.redis.pttl(stream!)).toBeGreaterThan(23 * 3_600_000);
+  await attempt.complete();
+  await job.finish(setup.publishers[0]);
+  expect(await setup.redis.pttl(stream!)).toBeLessThanOrEqual(3_600_000);
+  await setup.redis.pexpire(stream!, 60_000);
+  await collect(setup.follow(job.id, never)).done;
+  await attempt.say('a worker that has not heard of the end');
+  expect(await setup.redis.pttl(stream!)).toBeLessThanOrEqual(60_000);
+});
+
+test('a slow follower holds few messages and gets everything when it goes on', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const following = setup.follow(job.id, never);
+  const followed: FollowedEvent[] = [(await following.next()).value!];
+  const options = { random: seededRandom(6), stepsEach: 2, deltasEach: 1_500, pauseMs: 0 };
+  await runRandomly(job, setup.publishers, options);
+  for await (const each of following) followed.push(each);
+  expect(followed.length).toBeGreaterThan(3_000);
+  expect(followed).toEqual(await job.record());
+});
+
+test('positions only grow, also when Redis has lost the stream between two pieces of text', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  await job.start(['a']);
+  const attempt = await job.send('a', setup.publishers[0]);
+  const positions = [];
+  for (let index = 0; index < 5; index += 1) {
+    positions.push(await attempt.say('x'), await attempt.say('y'));
+    await setup.publishers[0].eraseDeltas(job.id);
+  }
+  expect([...positions].sort(comparePositions)).toEqual(positions);
+  expect(new Set(positions.map((each) => JSON.stringify(each))).size).toBe(10);
+});
+
+test('a ledger that loses its connections holds a follower up and no more', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const following = collect(setup.follow(job.id, never));
+  await job.start(['a']);
+  const attempt = await job.send('a', setup.publishers[0]);
+  await attempt.say('before');
+  await following.has(4);
+  await setup.database
+    .query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()')
+    .catch(() => undefined);
+  await setup.publishers[0].eraseDeltas(job.id);
+  await attempt.say('after');
+  await attempt.complete();
+  await job.finish(setup.publishers[0]);
+  const followed = await withTimeout(following.done, 15_000, 'the end of the job');
+  expect(followed).toEqual(await job.record());
+});
+
+test('nobody gets anything of another tenant’s job, of no job, or after the end', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  await job.start([]);
+  await job.finish(setup.publishers[0]);
+  const last = (await job.record()).at(-1)!.position;
+  expect(await collect(setup.follow(job.id, never, last)).done).toEqual([]);
+  expect(await collect(setup.follow('job_unknown', never)).done).toEqual([]);
+});
+
+test('a follower who leaves leaves nothing behind', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const [first, second] = [collect(setup.follow(job.id, never)), collect(setup.follow(job.id, never))];
+  await Promise.all([first.has(1), second.has(1)]);
+  expect(await countSubscribers(job.id)).toBe(1);
+  await first.stop();
+  expect(await countSubscribers(job.id)).toBe(1);
+  const left = new AbortController();
+  const third = collect(setup.follow(job.id, left.signal));
+  await third.has(1);
+  left.abort();
+  await withTimeout(third.done, 1_000, 'the third to leave');
+  await second.stop();
+  await waitFor(async () => (await countSubscribers(job.id)) === 0, { what: 'the channel to be given up' });
+});
+
+async function countSubscribers(jobId: string): Promise<number> {
+  const channel = `${testRedis.prefix}:events:${jobId}`;
+  const [, count] = (await setup.redis.call('PUBSUB', 'NUMSUB', channel)) as [string, number];
+  return count;
+}
+
+async function killClients(name: string): Promise<number> {
+  const list = (await setup.redis.call('CLIENT', 'LIST')) as string;
+  const ids = list
+    .split('\n')
+    .filter((line) => line.includes(` name=${name} `))
+    .map((line) => /^id=(\d+)/.exec(line)![1]!);
+  for (const id of ids) await setup.redis.call('CLIENT', 'KILL', 'ID', id);
+  return ids.length;
+}

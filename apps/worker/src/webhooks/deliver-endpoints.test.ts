@@ -36,6 +36,18 @@ describe('endpoints', () => {
     });
   });
 
+  it('answering 410 to many tries at once end all of them and are disabled once', async () => {
+    const { deliveryId } = await deliveries.toEndpoint();
+    const ids = [deliveryId];
+    for (let each = 0; each < 15; each += 1)
+      ids.push(...(await deliveries.ledger.finishJob({ tenantId: deliveries.tenantId })).deliveryIds);
+    deliveries.failWith(410);
+    const used = deliveries.dependencies();
+    await Promise.all(ids.map((id) => deliverWebhook(used, id)));
+    expect(used.logged.filter(({ disabled }) => disabled === true)).toHaveLength(1);
+    for (const id of ids) expect((await deliveries.delivery(id)).status).toBe('exhausted');
+  });
+
   it('410 from a URL that a job named ends that delivery', async () => {
     const { deliveryId } = await deliveries.toJobUrl();
     deliveries.failWith(410);

@@ -135,9 +135,13 @@ SELECT w.position, w.pool, w.fence, w.status, c.progressed, c.steps_done, c.step
 FROM written w JOIN counted c ON c.id = w.job_id`;
 
 const END_ATTEMPTS = `
-UPDATE attempts a SET status = e.status, finished_at = now(), first_token_at = to_timestamp(e.first_token_at / 1000),
+UPDATE attempts a SET finished_at = now(), first_token_at = to_timestamp(e.first_token_at / 1000),
   provider_request_id = e.provider_request_id, http_status = e.http_status, error_code = e.error_code,
-  error_message = e.error_message
+  error_message = e.error_message,
+  -- A worker that finds out by its heartbeat knows only that it lost the step, not that the step was cancelled.
+  status = CASE WHEN e.status = 'interrupted' AND EXISTS (
+    SELECT FROM steps s WHERE s.job_id = e.job_id AND s.key = e.key AND s.status = 'cancelled'
+  ) THEN 'cancelled' ELSE e.status END
 FROM json_to_recordset($1) AS e (
   job_id text, key text, number int, status text, first_token_at float8, provider_request_id text, http_status int,
   error_code text, error_message text)

@@ -1,0 +1,177 @@
+import { cancelJob, claimSteps, findEvents, resolveHeldSteps, updateTenant } from '@millrace/ledger';
+import { joinJournal } from '@millrace/simulator';
+import { waitFor } from '@millrace/test-support';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startTestWorker, testTenant } from './testing/start-test-worker.ts';
+import type { TestWorker } from './testing/start-test-worker.ts';
+
+let worker: TestWorker;
+beforeAll(async () => {
+  worker = await startTestWorker({ environment: { MILLRACE_LEASE: '2s' } });
+});
+afterAll(async () => {
+  await worker.stop();
+});
+
+const call = (prompt: string, more: Record<string, unknown> = {}) => ({
+  type: 'call',
+  route: 'cheap',
+  prompt,
+  ...more,
+});
+const schema = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['mood'],
+  properties: { mood: { type: 'string', enum: ['good', 'bad'] } },
+};
+const callsOf = (jobId: string) =>
+  joinJournal(worker.simulator.journal()).filter((entry) => entry.stepId?.startsWith(`${jobId}/`));
+
+describe('structured output', () => {
+  it('is validated and becomes JSON', async () => {
+    const id = await worker.submit(call('All is good and fine today.', { output: { schema } }));
+    expect(await worker.ended(id)).toMatchObject({ status: 'completed', output: { mood: 'good' }, calls: 1 });
+  });
+
+  it('is repaired with the error as feedback', async () => {
+    const id = await worker.submit(call('good [[sim:fault=invalid_json_once]]', { output: { schema } }));
+    const job = await worker.ended(id);
+    expect(job).toMatchObject({ status: 'completed', calls: 2, ambiguousCalls: 0 });
+    const [step] = await worker.steps(id);
+    expect(step!.attempts.map((attempt) => [attempt.purpose, attempt.status, attempt.errorCode])).toEqual([
+      ['answer', 'completed', 'output_invalid'],
+      ['repair', 'completed', null],
+    ]);
+    expect(step!.costMicroUsd).toBe(step!.attempts.reduce((sum, attempt) => sum + attempt.costMicroUsd, 0));
+  });
+
+  it('fails when the same wrong answer comes twice, after one repair', async () => {
+    const id = await worker.submit(call('good [[sim:fault=invalid_json]]', { output: { schema } }));
+    expect(await worker.ended(id)).toMatchObject({
+      status: 'failed',
+      error: { code: 'output_invalid' },
+      calls: 2,
+    });
+  });
+});
+
+describe('a call whose answer is lost', () => {
+  /** Takes the step from under the worker as a process would that dies after sending. */
+  async function loseAnswer(prompt: string): Promise<string> {
+    const id = await worker.submit(call(`${prompt} [[sim:latency=60000]]`));
+    await waitFor(() => callsOf(id).length === 1, { what: 'the call to be sent' });
+    await worker.database.query(
+      `UPDATE steps SET wake_at = now() - interval '1 hour', fence = fence + 1 WHERE job_id = $1`,
+      [id],
+    );
+    return id;
+  }
+
+  it('is sent again by default, and counted as ambiguous', async () => {
+    const id = await worker.submit(call('[[sim:fault=hang;times=1]] [[sim:reply=second time]]'));
+    await waitFor(() => callsOf(id).length === 1, { what: 'the call to be sent' });
+    await worker.database.query(
+      `UPDATE steps SET wake_at = now() - interval '1 hour', fence = fence + 1 WHERE job_id = $1`,
+      [id],
+    );
+    const job = await worker.ended(id);
+    expect(job).toMatchObject({ status: 'completed', output: 'second time', ambiguousCalls: 1 });
+    const [step] = await worker.steps(id);
+    expect(step).toMatchObject({ ambiguous: true });
+    expect(step!.attempts.map((attempt) => attempt.status)).toContain('completed');
+  });
+
+  it('waits for a decision where the tenant wants that, and goes on after it', async () => {
+    await updateTenant(worker.database, testTenant, { ambiguousPolicy: 'hold' });
+    const id = await loseAnswer('hold me');
+    await waitFor(async () => (await worker.steps(id))[0]?.status === 'held', {
+      what: 'the step to be held',
+    });
+    const events = await findEvents(worker.database, id, 0, 100);
+    expect(events.map((event) => event.type)).toContain('job.requires_action');
+    const steps = await resolveHeldSteps(worker.database, {
+      tenantId: testTenant,
+      jobId: id,
+      key: null,
+      action: 'fail',
+    });
+    expect(steps).toHaveLength(1);
+    expect(await worker.ended(id)).toMatchObject({ status: 'failed', error: { code: 'ambiguous_refused' } });
+    await updateTenant(worker.database, testTenant, { ambiguousPolicy: 'retry' });
+  });
+});
+
+describe('limits of a job', () => {
+  it('refuse a call that could pass the cost cap, before it is sent', async () => {
+    const id = await worker.submit({
+      ...call('dear', { max_output_tokens: 100_000 }),
+      max_cost_usd: '0.000001',
+    });
+    expect(await worker.ended(id)).toMatchObject({
+      status: 'failed',
+      error: { code: 'cost_cap_exceeded' },
+      calls: 0,
+    });
+    expect(callsOf(id)).toEqual([]);
+  });
+
+  it('let calls wait for each other under the cap instead of failing them', async () => {
+    const item = call('[[sim:reply=x]] {{ item }}', { max_output_tokens: 100 });
+    const id = await worker.submit({
+      type: 'map_reduce',
+      items: ['a', 'b', 'c'],
+      map: item,
+      // One call's worst case is about 55 µ$, so the three cannot be under way together.
+      max_cost_usd: '0.000100',
+    });
+    const job = await worker.ended(id, 20_000);
+    expect(job).toMatchObject({ status: 'completed', output: ['x', 'x', 'x'] });
+    expect(job.costMicroUsd).toBeLessThanOrEqual(100);
+  });
+});
+
+describe('cancelling', () => {
+  it('ends a running call and books what it has cost', async () => {
+    const id = await worker.submit(call('[[sim:tokens=400]] [[sim:tps=20]]', { max_output_tokens: 500 }));
+    await waitFor(() => callsOf(id).length === 1, { what: 'the call to be sent' });
+    await cancelJob(worker.database, testTenant, id);
+    // No signal was given, so the heartbeat finds out: within a third of the lease.
+    await waitFor(() => callsOf(id)[0]?.end?.aborted === true, {
+      timeoutMs: 3_000,
+      what: 'the call to be cut',
+    });
+    await waitFor(async () => (await worker.ended(id)).inputTokens > 0, { what: 'the usage to be booked' });
+    const [step] = await worker.steps(id);
+    expect(step!.attempts[0]).toMatchObject({ status: 'cancelled' });
+    expect((await worker.ended(id)).status).toBe('cancelled');
+  });
+
+  it('of a branch that lost a race drops its call', async () => {
+    const id = await worker.submit({
+      type: 'fan_out',
+      join: 'first_valid',
+      branches: { slow: call('[[sim:latency=30000]] [[sim:reply=slow]]'), fast: call('[[sim:reply=fast]]') },
+    });
+    expect(await worker.ended(id)).toMatchObject({ status: 'completed', output: 'fast' });
+    await waitFor(
+      () => callsOf(id).some((entry) => entry.stepId?.includes('/slow') && entry.end?.aborted === true),
+      { timeoutMs: 3_000, what: 'the slow call to be cut' },
+    );
+  });
+});
+
+describe('the fence', () => {
+  it('refuses the answer of a worker that lost its claim', async () => {
+    const id = await worker.submit(call('[[sim:latency=700]] [[sim:reply=late]]'));
+    await waitFor(() => callsOf(id).length === 1, { what: 'the call to be sent' });
+    await worker.database.query(`UPDATE steps SET wake_at = now() - interval '1 minute' WHERE job_id = $1`, [
+      id,
+    ]);
+    const [claim] = await claimSteps(worker.database, [{ jobId: id, key: 'call' }], 'another worker', 60_000);
+    expect(claim).toMatchObject({ fence: 2, lostAnswer: true });
+    await waitFor(() => callsOf(id)[0]?.end != null, { what: 'the first call to end' });
+    const [step] = await worker.steps(id);
+    expect(step).toMatchObject({ status: 'claimed', output: null });
+  });
+});

@@ -9,7 +9,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * Reads every setting from the environment. An empty variable counts as not set. Unknown names that begin with
  * `MILLRACE_` are problems, with the nearest known name.
  */
-export function readSettings(environment: Environment): {
+export function readSettings(environment: Environment = process.env): {
   values: Record<SettingName, unknown>;
   problems: string[];
 } {

@@ -17,22 +17,24 @@ const PATIENCE_MS = 500;
 /**
  * Keeps a connection's subscriptions: standing → broken (connection lost) → standing again. While broken nothing is sent,
  * so that watchers who come and go in a long outage do not pile up commands; once the connection is back the wanted
- * channels are subscribed at one go. `onSubscribedAgain` is told of each channel on which messages may have been lost,
- * after its subscription stands: what is read from then on misses nothing.
+ * channels are subscribed at one go. `onGap` is told of every wanted channel when the connection breaks (messages no longer
+ * arrive) and when its subscription stands again (what is read from then on misses nothing).
  */
 export function createSubscriptions(options: {
   subscriber: Redis;
-  onSubscribedAgain: (channel: string) => void;
+  onGap: (channel: string) => void;
   onError: (error: unknown) => void;
 }): Subscriptions {
-  const { subscriber, onSubscribedAgain, onError } = options;
+  const { subscriber, onGap, onError } = options;
   const wanted = new Map<string, Promise<void>>();
   /** What the connection may be subscribed to: ioredis renews that by itself. */
   const asked = new Set<string>();
   let standing = false;
 
   const onClose = (): void => {
+    if (!standing) return;
     standing = false;
+    for (const channel of wanted.keys()) onGap(channel);
   };
   const onReady = async (): Promise<void> => {
     const channels = [...wanted.keys()];
@@ -47,7 +49,7 @@ export function createSubscriptions(options: {
       return;
     }
     standing = subscriber.status === 'ready';
-    for (const channel of channels) if (wanted.has(channel)) onSubscribedAgain(channel);
+    for (const channel of channels) if (wanted.has(channel)) onGap(channel);
   };
   const whenReady = (): void => void onReady();
 
@@ -78,7 +80,7 @@ export function createSubscriptions(options: {
       wanted.set(channel, subscribed);
       if (await isDoneWithin(subscribed, PATIENCE_MS)) return;
       void subscribed.then(() => {
-        if (wanted.has(channel)) onSubscribedAgain(channel);
+        if (wanted.has(channel)) onGap(channel);
       });
     },
     remove(channel) {

@@ -87,7 +87,7 @@ function wantedText(
   const { instruction, data } = dataOf(call);
   if (tool !== null) return JSON.stringify(fillSchema(tool.schema, instruction, data));
   if (format.kind === 'json_schema') return JSON.stringify(fillSchema(format.schema, instruction, data));
-  return writeText(call, counter);
+  return writeText(call);
 }
 
 /** A call that shows the model its earlier answer or speaks of an invalid one. */

@@ -94,7 +94,7 @@ async function runCall(
   const chargedTokens = charged ? cost.tokens + cost.inputTokens : 0;
   if (fault !== null && isErrorFault(fault.kind)) {
     const error = errorOfFault(exchange.dialect, fault.kind, fault, call.model);
-    if (error.status === 429) group.refuse(atMs);
+    if (error.status === 429) group.noteRefusal();
     refuse(simulator, exchange, group, error, headers(), { chargedTokens, fault: fault.kind });
     return;
   }

@@ -5,12 +5,11 @@ import { ORDER, splitPrompt, type SplitPrompt } from '../text/split-prompt.ts';
 import { finished, rankSentences, summarise, type SummaryLength } from '../text/summarise.ts';
 import { titleOf } from '../text/title.ts';
 import { bestOption, pieceAbout, replyTo } from '../text/write-piece.ts';
-import type { TokenCounter } from '../token-counter.ts';
 import { combineNotes } from '../text/combine-notes.ts';
 import type { ModelCall } from './model-call.ts';
 
 /** The text answer to a call: a label, a list, a merged paragraph, an answer found in the text, or a summary. */
-export function writeText(call: ModelCall, counter: TokenCounter): string {
+export function writeText(call: ModelCall): string {
   const { instruction, data } = dataOf(call);
   const labels = labelsIn(instruction);
   if (labels.length >= 2 && asksForLabel(instruction)) return classify(data, labels);
@@ -23,7 +22,7 @@ export function writeText(call: ModelCall, counter: TokenCounter): string {
       key_points: points(data, 3),
     });
   }
-  const length = wantedLength(call, instruction, data, counter);
+  const length = wantedLength(call, instruction, data);
   if (/\b(?:title|headline)\b/i.test(instruction)) return titleOf(data);
   if (/\b(?:judge|best|better|strongest)\b/i.test(instruction)) {
     const best = bestOption(data, instruction);
@@ -31,7 +30,7 @@ export function writeText(call: ModelCall, counter: TokenCounter): string {
   }
   if (
     /\b(?:reply|answer|response|respond) to\b|\breply\b(?! with)/i.test(instruction) &&
-    !/\?\s*$/.test(instruction)
+    !instruction.trimEnd().endsWith('?')
   ) {
     return replyTo(data);
   }
@@ -45,8 +44,8 @@ export function writeText(call: ModelCall, counter: TokenCounter): string {
   ) {
     return combineNotes(data, length);
   }
-  const question = /[^.!?\n]*\?\s*$/.exec(instruction)?.[0] ?? /[^.!?\n]*\?\s*$/.exec(data)?.[0];
-  if (question !== undefined) return answerFrom(question, data, length.maxSentences);
+  const question = closingQuestion(instruction) ?? closingQuestion(data);
+  if (question !== null) return answerFrom(question, data, length.maxSentences);
   if (ORDER.test(data) && sentencesOf(data).length <= 1) return pieceAbout(data);
   return summarise(data, length);
 }
@@ -62,21 +61,15 @@ export function dataOf(call: ModelCall): SplitPrompt {
 }
 
 function asksForLabel(instruction: string): boolean {
-  return ASKS_FOR_LABEL.test(instruction) || /\?\s*$/.test(instruction);
+  return ASKS_FOR_LABEL.test(instruction) || instruction.trimEnd().endsWith('?');
 }
 
 const ASKS_FOR_LABEL =
   /\b(?:one of|classif\w*|categor\w*|labels?|either|rout(?:e|er|es)|choose|pick|select|decide|determine|yes or no|sentiment|only|(?:answer|reply|respond) with)\b/i;
 
 /** In proportion to the data, unless the instruction names a length; never above what may be answered. */
-function wantedLength(
-  call: ModelCall,
-  instruction: string,
-  data: string,
-  counter: TokenCounter,
-): SummaryLength {
-  const tokens = counter.count(data);
-  const natural = Math.max(60, Math.min(220, Math.round(tokens * 0.14)));
+function wantedLength(call: ModelCall, instruction: string, data: string): SummaryLength {
+  const natural = Math.max(60, Math.min(220, Math.round((data.length / 4.4) * 0.14)));
   const room =
     call.maxOutputTokens === null ? natural : Math.min(natural, Math.floor(call.maxOutputTokens * 0.85));
   const characters = room * 4.4;
@@ -110,6 +103,14 @@ function points(data: string, count: number): readonly string[] {
     .slice(0, count)
     .sort((left, right) => left - right)
     .map((index) => finished(sentences[index] ?? ''));
+}
+
+/** The question that a text ends with. */
+function closingQuestion(text: string): string | null {
+  const trimmed = text.trimEnd();
+  if (!trimmed.endsWith('?')) return null;
+  const start = Math.max(...['.', '!', '?', '\n'].map((end) => trimmed.lastIndexOf(end, trimmed.length - 2)));
+  return trimmed.slice(start + 1).trim();
 }
 
 /** The sentences that share most words with the question. */

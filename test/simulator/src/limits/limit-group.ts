@@ -23,7 +23,10 @@ export interface LimitGroup {
   /** The limit that refuses this call now, or null; a call that is let in must be charged at once. */
   check(atMs: number, cost: LimitCost, limits: GroupLimits): LimitBreach | null;
   charge(atMs: number, cost: LimitCost): void;
+  /** A call that a limit refused: it counts as a 429 and, where refused calls count, against the limit. */
   refuse(atMs: number): void;
+  /** A 429 for another reason, of a call that was charged already. */
+  noteRefusal(): void;
   produce(atMs: number, outputTokens: number): void;
   /** Remembers what a refusal told the client. */
   tellRetryAfter(atMs: number, waitMs: number, step: string): void;
@@ -112,6 +115,9 @@ export function createLimitGroup(config: () => LimitsConfig): LimitGroup {
     refuse(atMs) {
       refusals += 1;
       refused.add(atMs, 1);
+    },
+    noteRefusal() {
+      refusals += 1;
     },
     produce: (atMs, amount) => {
       outputTokens.add(atMs, amount);

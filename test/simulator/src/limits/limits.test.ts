@@ -109,7 +109,7 @@ describe('OpenAI limits', () => {
   it('count failed calls and calls in flight', async () => {
     await start({ limits: { openai: { requests: 10, concurrency: 2 } } });
     const client = openaiFor('sk-one');
-    await refusal(ask(client, '[[sim:fault=server_error]]'));
+    await refusal(ask(client, '[[sim:fault=rate_limit;retry_after=none]]'));
     const slow = [ask(client, '[[sim:latency=300]] a'), ask(client, '[[sim:latency=300]] b')];
     await expect.poll(async () => (await usage())[0]!.concurrency).toBe(2);
     expect(await refusal(ask(client, 'c'))).toMatchObject({ status: 429 });

@@ -34,54 +34,44 @@ export function summarise(text: string, length: SummaryLength): string {
 }
 
 /** The indexes of the sentences, the most telling first; what an earlier one said counts less. */
-export function rankSentences(sentences: readonly string[]): readonly number[] {
+export function rankSentences(sentences: readonly string[], limit = 12): readonly number[] {
   const words = sentences.map((sentence) => keyWordsOf(sentence));
   const frequencies = frequenciesOf(words.flat());
+  const left = sentences.map((sentence, index) => ({
+    index,
+    words: [...new Set(words[index])],
+    factor: factorOf(sentence, words[index]?.length ?? 0, index, sentences.length),
+  }));
   const heard = new Map<string, number>();
-  const left = new Set(sentences.keys());
   const ranked: number[] = [];
-  const limit = Math.min(sentences.length, 40);
-  while (ranked.length < limit) {
-    let best = -1;
+  while (ranked.length < limit && left.length > 0) {
+    let best = 0;
     let bestScore = Number.NEGATIVE_INFINITY;
-    for (const index of left) {
-      const score = scoreOf(
-        sentences[index] ?? '',
-        words[index] ?? [],
-        index,
-        sentences.length,
-        frequencies,
-        heard,
-      );
+    for (const [place, candidate] of left.entries()) {
+      let weight = 0;
+      for (const word of candidate.words) {
+        weight += Math.log1p(frequencies.get(word) ?? 0) / (1 + 1.5 * (heard.get(word) ?? 0));
+      }
+      const score = weight * candidate.factor;
       if (score <= bestScore) continue;
-      best = index;
+      best = place;
       bestScore = score;
     }
-    left.delete(best);
-    ranked.push(best);
-    for (const word of words[best] ?? []) heard.set(word, (heard.get(word) ?? 0) + 1);
+    for (const chosen of left.splice(best, 1)) {
+      ranked.push(chosen.index);
+      for (const word of chosen.words) heard.set(word, (heard.get(word) ?? 0) + 1);
+    }
   }
   return ranked;
 }
 
-function scoreOf(
-  sentence: string,
-  words: readonly string[],
-  index: number,
-  count: number,
-  frequencies: ReadonlyMap<string, number>,
-  heard: ReadonlyMap<string, number>,
-): number {
-  if (words.length === 0) return -1;
-  let weight = 0;
-  for (const word of new Set(words)) {
-    weight += Math.log1p(frequencies.get(word) ?? 0) / (1 + 1.5 * (heard.get(word) ?? 0));
-  }
+/** How well a sentence stands in a summary, whatever its words: its length, its place, what it points back to. */
+function factorOf(sentence: string, words: number, index: number, count: number): number {
   // Short sentences say little and long ones do not read well in a summary.
   const length = sentence.length;
   const shape = length < 40 ? 0.35 : length > 200 ? (200 / length) ** 1.5 : 1;
   const position = index === 0 ? 1.25 : index === count - 1 ? 1.05 : 1;
-  return (weight / Math.sqrt(words.length + 4)) * shape * position * (DANGLING.test(sentence) ? 0.6 : 1);
+  return (shape * position * (DANGLING.test(sentence) ? 0.6 : 1)) / Math.sqrt(words + 4);
 }
 
 const DANGLING =

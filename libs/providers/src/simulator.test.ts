@@ -185,7 +185,10 @@ describe.each(kinds)('%s against the simulator', (kind) => {
     expect(error.aborted.textLength).toBeGreaterThan(0);
     await expect.poll(() => journalled(call.requestTag).end?.aborted).toBe(true);
     const { end } = journalled(call.requestTag);
-    expect(Math.abs(error.aborted.usage!.outputTokens - end!.outputTokens)).toBeLessThanOrEqual(10);
+    // The vendor writes on until it notices; a loaded machine notices late.
+    const unheard = end!.outputTokens - error.aborted.usage!.outputTokens;
+    expect(unheard).toBeGreaterThanOrEqual(-5);
+    expect(unheard).toBeLessThanOrEqual(100);
   });
 });
 

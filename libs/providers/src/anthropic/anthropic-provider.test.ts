@@ -1,8 +1,9 @@
 import { RetryableError, TerminalError } from '@millrace/contracts';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createProvider } from '../create-provider.ts';
 import type { Provider } from '../provider.ts';
 import { abortAfterText, abortOf, aCall, failureOf, hooks } from '../testing/call-builder.ts';
+import { printedBy } from '../testing/listen-to-console.ts';
 import {
   answers,
   fixture,
@@ -22,7 +23,11 @@ beforeAll(() => server.start());
 afterAll(() => server.stop());
 beforeEach(() => {
   server.seen.length = 0;
-  provider = createProvider({
+  provider = create();
+});
+
+function create(): Provider {
+  return createProvider({
     name: 'anthropic',
     kind: 'anthropic',
     baseUrl: server.url,
@@ -31,7 +36,7 @@ beforeEach(() => {
     idleTimeoutMs: 150,
     now: () => Date.parse('2026-11-21T10:00:00Z'),
   });
-});
+}
 
 describe('what is sent', () => {
   test('one request with a bearer key, the tag and no sampling parameters', async () => {
@@ -199,13 +204,8 @@ describe('a stream that brings no answer', () => {
   });
 
   test('nothing of an unreadable stream is printed', async () => {
-    const printed: unknown[] = [];
-    const spies = (['log', 'warn', 'error', 'info', 'debug'] as const).map((level) =>
-      vi.spyOn(console, level).mockImplementation((...words) => void printed.push(words)),
-    );
     server.script = streams(fixture('anthropic/garbage'));
-    await failureOf(provider.call(aCall(), hooks()));
-    spies.forEach((spy) => spy.mockRestore());
+    const printed = await printedBy(() => failureOf(create().call(aCall(), hooks())));
     expect(printed).toEqual([]);
   });
 

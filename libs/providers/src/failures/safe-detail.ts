@@ -16,7 +16,7 @@ export function safeDetail(message: string | null, call: ProviderCall): string |
 }
 
 /** Replaces what looks like an API key or a bearer token. */
-export function redactKeys(text: string): string {
+function redactKeys(text: string): string {
   return text
     .replace(/\b(sk|rk|pk|mk)-[A-Za-z0-9_*.-]{4,}/g, '$1-…')
     .replace(/\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi, '$1 …');

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createProvider } from '../create-provider.ts';
 import type { Provider } from '../provider.ts';
 import { abortAfterText, abortOf, aCall, failureOf, hooks } from '../testing/call-builder.ts';
+import { printedBy } from '../testing/listen-to-console.ts';
 import {
   answers,
   fixture,
@@ -30,14 +31,14 @@ beforeEach(() => {
   provider = create('secret-token');
 });
 
-function create(apiKey: string): Provider {
+function create(apiKey: string, idleTimeoutMs = 150): Provider {
   return createProvider({
     name: 'house',
     kind: 'openai_compatible',
     baseUrl: `${server.url}/v1`,
     apiKey,
     maxConcurrentSockets: 8,
-    idleTimeoutMs: 150,
+    idleTimeoutMs,
   });
 }
 
@@ -129,7 +130,9 @@ describe('an answer', () => {
 
   test('is not held up by a server that never ends the body', async () => {
     server.script = streamsThenHangs(fixture('openai-compatible/completed-without-usage'));
-    expect((await provider.call(aCall(), hooks())).finish).toBe('stop');
+    const startedAt = performance.now();
+    expect((await create('', 8_000).call(aCall(), hooks())).finish).toBe('stop');
+    expect(performance.now() - startedAt).toBeLessThan(4_000);
     await server.seen[0]!.closed;
   });
 
@@ -138,6 +141,14 @@ describe('an answer', () => {
     const answer = await provider.call(aCall(), hooks());
     expect(answer.usage).toMatchObject({ inputTokens: 1200, outputTokens: 5 });
     expect(answer.usageEstimated).toBe(false);
+  });
+
+  test('does not take a count from the middle for the whole', async () => {
+    server.script = streams(fixture('openai-compatible/completed-running-usage-only'));
+    const answer = await provider.call(aCall(), hooks());
+    expect(answer.usageEstimated).toBe(true);
+    expect(answer.usage.inputTokens).toBe(1200);
+    expect(answer.usage.outputTokens).toBeGreaterThan(6);
   });
 
   test('without usage is counted here and says that it was', async () => {
@@ -181,6 +192,12 @@ describe('a stream that brings no answer', () => {
     expect(error).toBeInstanceOf(RetryableError);
     expect(error.failure).toMatchObject({ code: 'provider_unavailable', httpStatus: 200, maybeBilled: true });
   });
+});
+
+test('nothing of an unreadable stream is printed', async () => {
+  server.script = streams(fixture('openai-compatible/garbage'));
+  const printed = await printedBy(() => failureOf(create('').call(aCall(), hooks())));
+  expect(printed).toEqual([]);
 });
 
 test.each([

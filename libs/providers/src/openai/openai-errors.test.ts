@@ -109,7 +109,7 @@ describe('the time to wait', () => {
     ['nothing when nothing was named', {}, null],
     ['nothing when it is unreadable', { 'retry-after': 'soon' }, null],
   ])('is %s', async (_what, headers, expected) => {
-    server.script = answers(429, limited, headers as Record<string, string>);
+    server.script = answers(429, limited, headers);
     const error = await failureOf(provider.call(aCall(), hooks()));
     expect((error as RetryableError).retryAfterMs).toBe(expected);
   });

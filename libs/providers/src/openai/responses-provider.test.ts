@@ -1,8 +1,9 @@
 import { RetryableError, TerminalError } from '@millrace/contracts';
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createProvider } from '../create-provider.ts';
 import type { ObservedLimits, Provider } from '../provider.ts';
 import { abortAfterText, abortOf, aCall, failureOf, hooks } from '../testing/call-builder.ts';
+import { printedBy } from '../testing/listen-to-console.ts';
 import {
   answers,
   fixture,
@@ -27,7 +28,11 @@ beforeAll(() => server.start());
 afterAll(() => server.stop());
 beforeEach(() => {
   server.seen.length = 0;
-  provider = createProvider({
+  provider = create();
+});
+
+function create(): Provider {
+  return createProvider({
     name: 'openai',
     kind: 'openai',
     baseUrl: `${server.url}/v1`,
@@ -36,7 +41,7 @@ beforeEach(() => {
     maxConcurrentSockets: 8,
     idleTimeoutMs: 150,
   });
-});
+}
 
 describe('what is sent', () => {
   test('one request carries the key, the tag, no sampling parameters, and asks OpenAI not to keep the answer', async () => {
@@ -239,13 +244,8 @@ describe('a stream that brings no answer', () => {
 });
 
 test('nothing of an unreadable stream is printed', async () => {
-  const printed: unknown[] = [];
-  const spies = (['log', 'warn', 'error', 'info', 'debug'] as const).map((level) =>
-    vi.spyOn(console, level).mockImplementation((...words) => void printed.push(words)),
-  );
   server.script = streams(fixture('openai/garbage'));
-  await failureOf(provider.call(aCall(), hooks()));
-  spies.forEach((spy) => spy.mockRestore());
+  const printed = await printedBy(() => failureOf(create().call(aCall(), hooks())));
   expect(printed).toEqual([]);
 });
 

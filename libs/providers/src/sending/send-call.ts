@@ -1,10 +1,10 @@
-import { noUsage } from '@millrace/contracts';
-import type { RetryableError, TerminalError, TokenUsage } from '@millrace/contracts';
+import { noUsage, RetryableError, TerminalError } from '@millrace/contracts';
+import type { TokenUsage } from '@millrace/contracts';
 import { CallAborted } from '../call-aborted.ts';
 import { makeFailure } from '../failures/failure.ts';
 import type { FailureFacts, Verdict } from '../failures/failure.ts';
 import { networkVerdict } from '../failures/network-verdict.ts';
-import { redactKeys, safeDetail } from '../failures/safe-detail.ts';
+import { safeDetail } from '../failures/safe-detail.ts';
 import type { ObservedLimits, ProviderAnswer, ProviderCall, ProviderHooks } from '../provider.ts';
 import { readRetryAfterMs } from '../rate-limit-headers/retry-after.ts';
 import { estimateInputTokens, estimateTextTokens } from '../tokens/estimate-input-tokens.ts';
@@ -63,9 +63,16 @@ export async function sendCall(
       sendNow(wire, setup, call, hooks, record),
     );
   } catch (error) {
-    if (!(error instanceof AbortedInQueue)) throw error;
-    throw new CallAborted(neverSent(setup.provider), hooks.signal.reason);
+    if (error instanceof AbortedInQueue)
+      throw new CallAborted(neverSent(setup.provider), hooks.signal.reason);
+    if (isOurs(error)) throw error;
+    // The guard took the slot from a call that outlived its own clock.
+    throw makeFailure(timeoutVerdict, facts(setup, record, {}));
   }
+}
+
+function isOurs(error: unknown): boolean {
+  return error instanceof TerminalError || error instanceof RetryableError || error instanceof CallAborted;
 }
 
 async function sendNow(
@@ -149,8 +156,8 @@ function translate(
 }
 
 /**
- * Neither the network's nor the vendor's error: an answer that cannot be parsed, or our mistake. The original stays as
- * cause only by name and stack frames, because parse errors quote the answer.
+ * Neither the network's nor the vendor's error: an answer that cannot be parsed, or our mistake. The original is not kept as
+ * cause, because parse errors quote the answer.
  */
 function unexpected(
   setup: SendingSetup,
@@ -160,7 +167,7 @@ function unexpected(
 ): TerminalError | RetryableError {
   if (record.httpStatus !== null) return makeFailure(truncatedVerdict, facts(setup, record, {}));
   const name = error instanceof Error ? error.name : typeof error;
-  const message = error instanceof Error ? safeDetail(redactKeys(error.message), call) : null;
+  const message = error instanceof Error ? safeDetail(error.message, call) : null;
   return makeFailure(
     { code: 'internal_error', retry: true, scope: 'call', maybeBilled: false },
     facts(setup, record, { detail: message === null ? name : `${name}: ${message}` }),

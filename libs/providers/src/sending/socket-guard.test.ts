@@ -68,9 +68,12 @@ test('work that was lost loses its slot after its timeout', async () => {
   expect(await guard.run(1000, never, async () => 'next')).toBe('next');
 });
 
-test('the guard costs little: a thousand jobs pass in under a second', async () => {
+test('the guard spends no timer turns: five hundred jobs pass faster than five hundred timers', async () => {
   const guard = new SocketGuard(50);
-  const startedAt = performance.now();
-  await Promise.all(Array.from({ length: 1000 }, () => guard.run(1000, never, async () => undefined)));
-  expect(performance.now() - startedAt).toBeLessThan(1000);
+  const jobsStartedAt = performance.now();
+  await Promise.all(Array.from({ length: 500 }, () => guard.run(1000, never, async () => undefined)));
+  const jobsMs = performance.now() - jobsStartedAt;
+  const timersStartedAt = performance.now();
+  for (let turn = 0; turn < 500; turn += 1) await new Promise((resolve) => setTimeout(resolve, 0));
+  expect(jobsMs).toBeLessThan(performance.now() - timersStartedAt);
 });

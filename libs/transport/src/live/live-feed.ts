@@ -61,7 +61,7 @@ export function createLiveFeed(options: {
   const tellGap = (channel: string): void => {
     for (const watcher of [...(watchers.get(channel) ?? [])]) watcher.onGap();
   };
-  const subscriptions = createSubscriptions({ subscriber, onSubscribedAgain: tellGap, onError });
+  const subscriptions = createSubscriptions({ subscriber, onGap: tellGap, onError });
 
   const onMessage = (channel: string, text: string): void => {
     try {

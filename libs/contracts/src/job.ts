@@ -93,7 +93,7 @@ export type JobOptions = z.infer<z.ZodObject<typeof optionsShape>>;
 export function splitJobRequest(request: JobRequest): { plan: PlanNode; options: JobOptions } {
   const { input, params, priority, deadline, lane, max_cost_usd, webhook, metadata, ...plan } = request;
   return {
-    plan: plan as PlanNode,
+    plan: plan,
     options: { input, params, priority, deadline, lane, max_cost_usd, webhook, metadata },
   };
 }

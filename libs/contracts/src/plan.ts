@@ -144,7 +144,7 @@ export const planNodeSchema: z.ZodType<PlanNode> = z
     z.strictObject(fanOutShape).meta({ id: 'FanOutNode' }),
     z.strictObject(mapReduceShape).meta({ id: 'MapReduceNode' }),
   ])
-  .meta({ id: 'PlanNode' }) as z.ZodType<PlanNode>;
+  .meta({ id: 'PlanNode' });
 
 const named = { name: nameSchema };
 const chainStepSchema: z.ZodType<ChainStep> = z
@@ -155,7 +155,7 @@ const chainStepSchema: z.ZodType<ChainStep> = z
     z.strictObject({ ...named, ...fanOutShape }),
     z.strictObject({ ...named, ...mapReduceShape }),
   ])
-  .meta({ id: 'ChainStep' }) as z.ZodType<ChainStep>;
+  .meta({ id: 'ChainStep' });
 
 /** The fields of each node type, for requests that are a node plus options. */
 export const planNodeShapes = [callShape, chainShape, routerShape, fanOutShape, mapReduceShape] as const;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 
 /** The ledger did not answer: nothing was changed as far as we know, and the same may be tried again. */
@@ -40,7 +41,7 @@ const { builtins } = pg.types;
 function parserFor(oid: number, format?: 'text' | 'binary'): (text: string) => unknown {
   if (oid === (builtins.TIMESTAMPTZ as number)) return (text) => Date.parse(text);
   if (oid === (builtins.INT8 as number)) return Number;
-  return pg.types.getTypeParser(oid, format as 'text') as (text: string) => unknown;
+  return pg.types.getTypeParser(oid, format) as (text: string) => unknown;
 }
 
 /** Opens a pool. Nothing is connected until the first statement. */
@@ -57,6 +58,9 @@ export function openDatabase(options: DatabaseOptions): Database {
     types: { getTypeParser: parserFor as typeof pg.types.getTypeParser },
   });
   pool.on('error', (error) => options.onIdleError?.(error));
+  // The pool listens only while a connection idles. One that dies while it is lent out fails its statement, or the next
+  // one; without a listener the news itself would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined));
 
   return {
     async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
@@ -65,13 +69,13 @@ export function openDatabase(options: DatabaseOptions): Database {
     async transaction(work) {
       return retryConflicts(() =>
         withClient(pool, async (client) => {
-          await client.query('BEGIN');
+          await control(client, 'BEGIN');
           try {
             const result = await work({ query: (text, values = []) => run(client, text, values) });
-            await client.query('COMMIT');
+            await control(client, 'COMMIT');
             return result;
           } catch (error) {
-            if (!isUnavailable(error)) await client.query('ROLLBACK');
+            if (!(error instanceof LedgerUnavailable)) await control(client, 'ROLLBACK');
             throw error;
           }
         }),
@@ -99,21 +103,34 @@ async function withClient<Result>(
     client.release();
     return result;
   } catch (error) {
-    const unavailable = isUnavailable(error);
-    client.release(unavailable);
-    throw unavailable ? new LedgerUnavailable(error) : error;
+    client.release(error instanceof LedgerUnavailable);
+    throw error;
   }
 }
 
 async function run<Row>(client: pg.PoolClient, text: string, values: readonly unknown[]): Promise<Row[]> {
-  const answer = await client.query({ name: statementName(text), text, values: [...values] });
+  const answer = await client
+    .query({ name: statementName(text), text, values: [...values] })
+    .catch(throwTranslated);
   return answer.rows as Row[];
+}
+
+async function control(client: pg.PoolClient, statement: 'BEGIN' | 'COMMIT' | 'ROLLBACK'): Promise<void> {
+  await client.query(statement).catch(throwTranslated);
+}
+
+/** Only what the driver throws is looked at: an error of the caller's own work may speak of connections too. */
+function throwTranslated(error: unknown): never {
+  throw isUnavailable(error) ? new LedgerUnavailable(error) : error;
 }
 
 /** Statements are prepared once per connection under a name that follows from their text. */
 function statementName(text: string): string {
   return createHash('sha1').update(text).digest('base64url');
 }
+
+/** Long enough for the other party to take the locks that it was waiting for. */
+const AFTER_CONFLICT_MS = 20;
 
 /** Deadlocks and serialization failures (class 40) were rolled back whole, so the same work may simply be done again. */
 async function retryConflicts<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -122,21 +139,25 @@ async function retryConflicts<Result>(work: () => Promise<Result>): Promise<Resu
       return await work();
     } catch (error) {
       if (attempt === 3 || !sqlState(error).startsWith('40')) throw error;
+      await pause(attempt * AFTER_CONFLICT_MS);
     }
   }
 }
 
 /** The SQLSTATE of an error from PostgreSQL, `""` for any other error. */
-function sqlState(error: unknown): string {
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-  return /^[0-9A-Z]{5}$/.test(code) ? code : '';
+export function sqlState(error: unknown): string {
+  return error instanceof pg.DatabaseError ? (error.code ?? '') : '';
 }
 
-/** Classes 08 (connection), 53 (resources), 57 (operator intervention), and what has no SQLSTATE: sockets, time-outs. */
+/**
+ * Classes 08 (connection), 53 (resources), 57 (operator intervention), 58 (its system failed it), a server that has become
+ * a read-only replica, a session that idled too long; and what has no SQLSTATE: sockets, time-outs. Codes that begin with
+ * `ERR_` are mistakes of ours that the runtime reports.
+ */
 function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const state = sqlState(error);
-  if (state !== '') return /^(08|53|57)/.test(state);
-  if ('code' in error && typeof error.code === 'string' && error.code.startsWith('E')) return true;
-  return /timeout|terminated|Connection/i.test(error.message);
+  if (state !== '') return /^(08|53|57|58)/.test(state) || state === '25006' || state === '25P03';
+  if ('code' in error && typeof error.code === 'string') return /^E(?!RR_)/.test(error.code);
+  return /timeout|terminated|connection|queryable/i.test(error.message);
 }

@@ -1,5 +1,5 @@
 /** A bounded map that forgets the entry that was used longest ago. */
-export interface LruCache<Value> {
+interface LruCache<Value> {
   get(key: string): Value | undefined;
   set(key: string, value: Value): void;
   /** True when there was something to forget. */

@@ -25,7 +25,7 @@ export interface Answer {
   readonly stamped: boolean;
 }
 
-export interface AnswerSources {
+interface AnswerSources {
   readonly counter: TokenCounter;
   /** Tokens of the input that the provider had cached. */
   readonly cachedTokens: number;

@@ -9,7 +9,7 @@ import type { Answer } from './compose-answer.ts';
 import type { ModelCall } from './model-call.ts';
 import { paceOf, type Admission } from './serve-call.ts';
 
-export interface Delivery {
+interface Delivery {
   readonly call: ModelCall;
   readonly answer: Answer;
   readonly writer: AnswerWriter;

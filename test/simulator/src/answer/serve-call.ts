@@ -143,7 +143,7 @@ async function answer(
 }
 
 /** OpenAI charges the larger of what may be answered and an estimate by characters; Anthropic uncached input. */
-export function costOf(call: ModelCall, cachedTokens: number): LimitCost {
+function costOf(call: ModelCall, cachedTokens: number): LimitCost {
   if (call.card.vendor === 'anthropic') {
     const cached = call.markers.cachedTokens ?? cachedTokens;
     return { tokens: 0, inputTokens: Math.max(0, call.inputTokens - cached) };

@@ -14,7 +14,7 @@ function invalid(message: string): VendorError {
 }
 
 /** What a request is for: an answer, or only a count of its tokens. */
-export type MessagesPurpose = 'answer' | 'count' | 'batch';
+type MessagesPurpose = 'answer' | 'count' | 'batch';
 
 /** Reads a Messages request as the vendor does at this API version, or says what it would refuse. */
 export function readMessages(

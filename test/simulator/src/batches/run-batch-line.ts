@@ -12,7 +12,7 @@ import type { Vendor } from '../model-catalogue.ts';
 import type { Simulator } from '../simulator.ts';
 
 /** One line of a provider batch. */
-export interface BatchLine {
+interface BatchLine {
   readonly dialect: Vendor;
   readonly account: string;
   readonly batchId: string;

@@ -19,17 +19,10 @@ export const ERROR_FAULTS = [
 ] as const;
 
 /** Faults of the connection or of the bytes on it. */
-export const WIRE_FAULTS = [
-  'hang',
-  'reset',
-  'truncate',
-  'stream_error',
-  'garbage',
-  'slow_first_byte',
-] as const;
+const WIRE_FAULTS = ['hang', 'reset', 'truncate', 'stream_error', 'garbage', 'slow_first_byte'] as const;
 
 /** Faults of what the model says or of what is counted. */
-export const ANSWER_FAULTS = [
+const ANSWER_FAULTS = [
   'wrong_usage',
   'missing_usage',
   'empty_output',

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
 /** Where the bytes of a file part go. */
-export interface FileSink {
+interface FileSink {
   write(bytes: Buffer): void;
 }
 

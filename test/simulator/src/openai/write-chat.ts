@@ -102,7 +102,7 @@ function finishReason(answer: Answer): string {
   return answer.finish === 'tool' ? 'tool_calls' : 'stop';
 }
 
-export function usageOf(tokens: BilledTokens): JsonObject {
+function usageOf(tokens: BilledTokens): JsonObject {
   return {
     prompt_tokens: tokens.inputTokens,
     completion_tokens: tokens.outputTokens,

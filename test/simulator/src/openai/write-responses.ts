@@ -169,7 +169,7 @@ export function responseObject(
   };
 }
 
-export function responsesUsage(tokens: BilledTokens): JsonObject {
+function responsesUsage(tokens: BilledTokens): JsonObject {
   return {
     input_tokens: tokens.inputTokens,
     input_tokens_details: {

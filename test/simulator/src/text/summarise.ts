@@ -78,7 +78,7 @@ const DANGLING =
   /^(?:and|but|so|then|yet|or|for|he|she|it|they|this|that|these|those|his|her|its|also|such|all (?:this|that))\b|^["'“‘(]|\?$/i;
 
 /** A very long sentence ends at a clause that can stand alone. */
-export function shortened(sentence: string): string {
+function shortened(sentence: string): string {
   if (sentence.length <= 240) return sentence;
   const bounds = [...sentence.matchAll(/[;:—](?=\s|\p{L})|,(?=\s(?:and|but|while|when|so|for|though)\b)/gu)];
   const bound = bounds.filter(({ index }) => index >= 70 && index <= 240).at(-1);

@@ -5,7 +5,7 @@ import type { LineIndex } from './line-index.ts';
 const MAX_LINES = 50_000;
 const MAX_PROBLEMS = 20;
 
-export interface BatchValidation {
+interface BatchValidation {
   readonly model: string | null;
   readonly problems: readonly BatchProblem[];
 }

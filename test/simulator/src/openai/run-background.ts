@@ -7,7 +7,7 @@ import type { Simulator } from '../simulator.ts';
 import type { ResponseStore } from './response-store.ts';
 import { responseObject, writeResponses } from './write-responses.ts';
 
-export interface BackgroundPace {
+interface BackgroundPace {
   readonly firstTokenMs: number;
   readonly tokensPerSecond: number;
 }

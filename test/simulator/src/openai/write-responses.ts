@@ -7,7 +7,7 @@ import type { Simulator } from '../simulator.ts';
 import { tokenLogprob } from './write-chat.ts';
 
 /** Called with the finished response, so that `GET /responses/{id}` can give it again. */
-export type KeepResponse = (response: JsonObject) => void;
+type KeepResponse = (response: JsonObject) => void;
 
 /** The Responses endpoint: a response object, or its life as named events with sequence numbers. */
 export function writeResponses(

@@ -1,7 +1,7 @@
 import { keyWordsOf, stemOf } from './sentences.ts';
 
 /** A label that may be chosen, with the words that the prompt uses to describe it. */
-export interface Label {
+interface Label {
   readonly name: string;
   readonly description: string;
 }

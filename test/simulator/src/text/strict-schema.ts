@@ -1,7 +1,7 @@
 import { isObject, listOf, objectOf, stringOf, type JsonObject } from '../json-value.ts';
 
 /** Which vendor's rules for schemas of structured output apply. */
-export type SchemaRules = 'openai_strict' | 'anthropic';
+type SchemaRules = 'openai_strict' | 'anthropic';
 
 const UNSUPPORTED: Readonly<Record<SchemaRules, readonly string[]>> = {
   openai_strict: [

@@ -11,15 +11,17 @@ export interface Collection<Item> {
   stop(): Promise<void>;
 }
 
-export function collect<Item>(iteration: AsyncGenerator<Item, void, undefined>): Collection<Item> {
+/** Runs an iteration that ends when its signal is aborted. */
+export function collect<Item>(
+  start: (signal: AbortSignal) => AsyncGenerator<Item, void, undefined>,
+): Collection<Item> {
+  const leaving = new AbortController();
   const events: Item[] = [];
   const waiting = new Set<() => void>();
-  let isStopped = false;
   const done = (async () => {
-    for await (const each of iteration) {
+    for await (const each of start(leaving.signal)) {
       events.push(each);
       for (const look of waiting) look();
-      if (isStopped) break;
     }
     return events;
   })();
@@ -37,9 +39,8 @@ export function collect<Item>(iteration: AsyncGenerator<Item, void, undefined>):
       await withTimeout(enough, timeoutMs, `${count} events`);
     },
     async stop() {
-      isStopped = true;
-      // Waits for the next item, if there is none the caller has to abort instead.
-      void iteration.return();
+      leaving.abort();
+      await withTimeout(done, 2_000, 'the iteration to end');
     },
   };
 }

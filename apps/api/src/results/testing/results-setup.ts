@@ -37,8 +37,15 @@ export interface ResultsSetup {
     after?: EventPosition,
   ): AsyncGenerator<FollowedEvent, void, undefined>;
   /** Serves event streams on a port of its own; the header `tenant` says who asks. */
-  serve(options?: Partial<StreamEventsOptions>): Promise<{ url: string; streamEvents: StreamEvents }>;
+  serve(options?: Partial<StreamEventsOptions>): Promise<Served>;
   stop(): Promise<void>;
+}
+
+export interface Served {
+  url: string;
+  streamEvents: StreamEvents;
+  /** Bytes that were written to clients who have not taken them, in this process's memory. */
+  bufferedBytes(): number;
 }
 
 export async function setUpResults(request: { redisUrl: string; prefix: string }): Promise<ResultsSetup> {
@@ -57,8 +64,9 @@ export async function setUpResults(request: { redisUrl: string; prefix: string }
   // Tests take Redis away on purpose.
   const onError = (): void => undefined;
   const connections: Redis[] = [];
-  const connect = (role: RedisRole): Redis => {
-    const redis = connectRedis({ url: request.redisUrl, role, name: `${request.prefix}-${role}`, onError });
+  const connect = (role: RedisRole, purpose: string): Redis => {
+    const name = `${request.prefix}-${purpose}`;
+    const redis = connectRedis({ url: request.redisUrl, role, name, onError });
     connections.push(redis);
     return redis;
   };
@@ -69,12 +77,12 @@ export async function setUpResults(request: { redisUrl: string; prefix: string }
     );
     return row?.last ?? 0;
   };
-  const subscriber = connect('subscriber');
-  const feed = createLiveFeed({ subscriber, reader: connect('producer'), names, onError });
+  const subscriber = connect('subscriber', 'subscriber');
+  const feed = createLiveFeed({ subscriber, reader: connect('producer', 'reader'), names, onError });
   const createPublisher = (): LivePublisher =>
-    createLivePublisher({ redis: connect('producer'), names, onError, findLastSequence });
+    createLivePublisher({ redis: connect('producer', 'publisher'), names, onError, findLastSequence });
   const publishers: [LivePublisher, LivePublisher] = [createPublisher(), createPublisher()];
-  const redis = connect('worker');
+  const redis = connect('worker', 'test');
   await feed.start();
   await Promise.all(connections.map(untilReady));
 
@@ -97,7 +105,7 @@ export async function setUpResults(request: { redisUrl: string; prefix: string }
         await streamEvents.stop();
         await served.close();
       });
-      return { url: served.url, streamEvents };
+      return { ...served, streamEvents };
     },
     async stop() {
       for (const close of closers) await close();
@@ -113,12 +121,16 @@ async function untilReady(redis: Redis): Promise<void> {
   if (redis.status !== 'ready') await new Promise((resolve) => redis.once('ready', resolve));
 }
 
-async function serveHandler(
-  handler: StreamEvents,
-): Promise<{ url: string; close: () => Promise<void> }> {
+async function serveHandler(handler: StreamEvents): Promise<{
+  url: string;
+  bufferedBytes: () => number;
+  close: () => Promise<void>;
+}> {
   const app = express();
+  const responses = new Set<Response>();
   app.use((request: Request, response: Response, next: NextFunction) => {
     response.locals['auth'] = { tenantId: request.headers['tenant'] ?? tenantId };
+    responses.add(response);
     next();
   });
   app.get('/v1/jobs/:id/events', (request, response) => handler(request, response));
@@ -131,6 +143,7 @@ async function serveHandler(
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}`,
+    bufferedBytes: () => [...responses].reduce((sum, { writableLength }) => sum + writableLength, 0),
     close: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();

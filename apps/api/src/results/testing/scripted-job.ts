@@ -1,14 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createId, comparePositions, isTerminalEvent } from '@millrace/contracts';
 import type { EventPosition, StepDelta } from '@millrace/contracts';
-import {
-  acceptJobs,
-  advanceJob,
-  claimSteps,
-  findEvents,
-  markSent,
-  recordOutcomes,
-} from '@millrace/ledger';
+import { acceptJobs, advanceJob, claimSteps, findEvents, markSent, recordOutcomes } from '@millrace/ledger';
 import type { Database, NewStep, NextState } from '@millrace/ledger';
 import type { LivePublisher } from '@millrace/transport';
 import type { FollowedEvent } from '../follow-job.ts';
@@ -18,11 +11,13 @@ import { tenantId } from './results-setup.ts';
 export interface ScriptedJob {
   id: string;
   /** Inserts the steps and starts the job. */
-  start(keys: readonly string[]): Promise<void>;
+  start(keys: readonly string[], publisher: LivePublisher): Promise<void>;
   /** Claims a step and puts a call on record: from here on it has text. */
   send(key: string, publisher: LivePublisher): Promise<Attempt>;
   /** Writes the end of the job. */
   finish(publisher: LivePublisher): Promise<void>;
+  /** All text, in the order in which it was appended. */
+  appended: readonly FollowedEvent[];
   /**
    * Everything that a follower has to get by now: the events of the ledger and what was appended, in order, without the
    * text of attempts that were given up, up to the terminal event.
@@ -41,7 +36,14 @@ export interface Attempt {
 
 export async function acceptScriptedJob(database: Database): Promise<ScriptedJob> {
   const id = createId('job');
-  const step = { kind: 'call', route: 'cheap', model: null, system: null, output: null, maxOutputTokens: 100 };
+  const step = {
+    kind: 'call',
+    route: 'cheap',
+    model: null,
+    system: null,
+    output: null,
+    maxOutputTokens: 100,
+  };
   const plan = { type: 'call', route: 'cheap', prompt: 'hello' };
   await acceptJobs(database, [
     {
@@ -64,7 +66,13 @@ export async function acceptScriptedJob(database: Database): Promise<ScriptedJob
   ]);
   const appended: Extract<FollowedEvent, { kind: 'delta' }>[] = [];
 
-  async function record(key: string, fence: number, number: number, next: NextState, publisher: LivePublisher) {
+  async function record(
+    key: string,
+    fence: number,
+    number: number,
+    next: NextState,
+    publisher: LivePublisher,
+  ) {
     const attempt = {
       number,
       status: next.status === 'completed' ? ('completed' as const) : ('failed' as const),
@@ -74,6 +82,7 @@ export async function acceptScriptedJob(database: Database): Promise<ScriptedJob
       httpStatus: 200,
       error: null,
       usage: null,
+      ambiguous: false,
     };
     const retried = next.status === 'pending' ? { reason: 'provider_unavailable', attempt: number } : null;
     const [result] = await recordOutcomes(database, [{ jobId: id, key, fence, next, attempt, retried }]);
@@ -82,23 +91,31 @@ export async function acceptScriptedJob(database: Database): Promise<ScriptedJob
 
   return {
     id,
-    async start(keys) {
-      const steps = keys.map(
-        (key): NewStep => ({
-          key,
-          request: { ...step, kind: 'call', messages: [{ role: 'user', content: 'hello' }], stream: true },
-          barrier: null,
-          target: 'openai/tiny',
-          pool: 'openai',
-        }),
-      );
-      await advanceJob(database, id, async () => ({ kind: 'wait', steps, abandoned: [] }));
+    appended,
+    async start(keys, publisher) {
+      const steps = keys.map((key): NewStep => ({
+        key,
+        request: { ...step, kind: 'call', messages: [{ role: 'user', content: 'hello' }], stream: true },
+        barrier: null,
+        target: 'openai/tiny',
+        pool: 'openai',
+      }));
+      const decision = { kind: 'wait' as const, steps, abandoned: [] };
+      const { events } = await advanceJob(database, id, async () => decision);
+      await publisher.publishEvents(events);
     },
     async send(key, publisher) {
       const [claimed] = await claimSteps(database, [{ jobId: id, key }], 'worker', 60_000);
       if (!claimed) throw new Error(`the step ${key} cannot be claimed`);
       const { fence } = claimed;
-      const departure = { jobId: id, key, fence, owner: 'worker', target: 'openai/tiny', worstCaseMicroUsd: 0 };
+      const departure = {
+        jobId: id,
+        key,
+        fence,
+        owner: 'worker',
+        target: 'openai/tiny',
+        worstCaseMicroUsd: 0,
+      };
       const [sent] = await markSent(database, [{ ...departure, purpose: 'answer' }]);
       if (sent?.verdict !== 'go' || !sent.event) throw new Error(`the step ${key} cannot be sent`);
       void publisher.publishEvents([sent.event]);
@@ -183,7 +200,7 @@ export async function runRandomly(
   const keys = publishers.map((_, worker) =>
     Array.from({ length: options.stepsEach }, (_unused, index) => `w${worker}[${index}]`),
   );
-  await job.start(keys.flat());
+  await job.start(keys.flat(), publishers[0]!);
   await Promise.all(
     publishers.map(async (publisher, worker) => {
       for (const key of keys[worker]!) {

@@ -4,9 +4,11 @@ import { openDatabase } from '@millrace/ledger';
 import type { Database } from '@millrace/ledger';
 import { checkPlan, createOutputValidators } from '@millrace/plans';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
+import { announce } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import { createLiveFeed, createLivePublisher, createProducer, poolQueue } from '@millrace/transport';
 import ownPackage from '../package.json' with { type: 'json' };
+import type { Express } from 'express';
 import { admit } from './auth/admit.ts';
 import { createIdentify } from './auth/identify.ts';
 import { createBootstrapKeyRegistration } from './auth/register-bootstrap-key.ts';
@@ -31,7 +33,11 @@ import { createStreamEvents } from './results/stream-events.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
 
 /** Puts the API together: what runs, in the order in which it starts. Nothing of it waits for PostgreSQL or Redis. */
-export function createApi(config: Config, log: Logger, metrics: Metrics): Service[] {
+export function createApi(
+  config: Config,
+  log: Logger,
+  metrics: Metrics,
+): { app: Express; services: Service[] } {
   const { setting } = config;
   const names = keyNames(setting.MILLRACE_KEY_PREFIX);
   const onError = (err: unknown): void => log.warn({ err }, 'trouble');
@@ -125,7 +131,7 @@ export function createApi(config: Config, log: Logger, metrics: Metrics): Servic
     board: boardRoutes({ producer, readOnly: setting.MILLRACE_BOARD_READ_ONLY }),
   });
 
-  return [
+  const services: Service[] = [
     {
       name: 'connections',
       async start() {},
@@ -143,10 +149,11 @@ export function createApi(config: Config, log: Logger, metrics: Metrics): Servic
       port: setting.MILLRACE_PORT,
       graceMs: setting.MILLRACE_SHUTDOWN_GRACE,
       handle: app,
-      onListening: (url) => log.info({ url }, 'listening'),
+      onListening: (url) => announce(log, { url }, 'listening'),
       stopping,
     }),
   ];
+  return { app, services };
 }
 
 function open(

@@ -4,7 +4,7 @@ import type { Config } from '@millrace/config';
 import type { Service } from '@millrace/contracts';
 import { holdLease, openDatabase, pruneJobs, releaseLease } from '@millrace/ledger';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
-import { createOperationsServer } from '@millrace/telemetry';
+import { announce, createOperationsServer } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import { checkEpoch, createProducer } from '@millrace/transport';
 import { createLeadership } from './leadership.ts';
@@ -81,7 +81,7 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
               await database.query('SELECT 1');
               return redis.status === 'ready' ? [] : ['redis cannot be reached'];
             },
-            onListening: (url) => log.info({ url }, 'listening'),
+            onListening: (url) => announce(log, { url }, 'listening'),
           }),
         ]),
     leadership,

@@ -8,7 +8,7 @@ import type { Service } from '@millrace/contracts';
 import { failJob, openDatabase, renewClaims } from '@millrace/ledger';
 import { createOutputValidators, createSplitCache, defaultPlanLimits } from '@millrace/plans';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
-import { createOperationsServer } from '@millrace/telemetry';
+import { announce, createOperationsServer } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import {
   createConsumer,
@@ -185,7 +185,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
               await database.query('SELECT 1');
               return consumerRedis.status === 'ready' ? [] : ['redis cannot be reached'];
             },
-            onListening: (url) => log.info({ url }, 'listening'),
+            onListening: (url) => announce(log, { url }, 'listening'),
           }),
         ]),
     feed,

@@ -1,3 +1,4 @@
+export { announce } from './announce.ts';
 export { createLogger } from './logger.ts';
 export type { Logger, LoggerOptions } from './logger.ts';
 export { loggableFields } from './loggable-fields.ts';

@@ -1,4 +1,5 @@
 import type { Json, LaneChoice, Priority } from '@millrace/contracts';
+import { LedgerUnavailable, sqlState } from '../database.ts';
 import type { Database, Queryable } from '../database.ts';
 
 /** A job that passed every check of the intake and waits to be committed. */
@@ -23,7 +24,10 @@ export interface NewJob {
   maxCostMicroUsd: number | null;
 }
 
-/** `accepted`: committed now. `replayed`: the key was used with the same body. `reused`: with another body. */
+/**
+ * `accepted`: committed now. `replayed`: the key was used with the same body. `reused`: with another body. `in_progress`:
+ * another request with the key is being committed, or could not be looked at; nothing was written, the client tries again.
+ */
 export interface AcceptResult {
   outcome: 'accepted' | 'replayed' | 'reused' | 'in_progress';
   jobId: string;
@@ -36,9 +40,14 @@ export interface AcceptResult {
 /** How soon the reconciler looks at a new job by itself, should its wake get lost. */
 const FIRST_WAKE = "interval '5 seconds'";
 
+/** How long a batch waits for a key that another transaction has inserted and not committed. */
+const PATIENCE = "'400ms'";
+
 const INSERT = `
-WITH incoming AS (
-  SELECT * FROM json_to_recordset($1) AS j (
+WITH patience AS (
+  SELECT set_config('lock_timeout', ${PATIENCE}, true)
+), incoming AS (
+  SELECT j.* FROM patience, json_to_recordset($1) AS j (
     id text, tenant_id text, api_key_id text, idempotency_key text, fingerprint text, type text, priority text,
     lane text, content text, metadata jsonb, webhook text, request_id text, traceparent text, deadline_at float8,
     max_cost_micro_usd bigint)
@@ -49,7 +58,7 @@ WITH incoming AS (
     metadata, webhook::json, request_id, traceparent, to_timestamp(deadline_at / 1000), max_cost_micro_usd,
     least(now() + ${FIRST_WAKE}, to_timestamp(deadline_at / 1000))
   FROM incoming
-  ON CONFLICT (tenant_id, idempotency_key) DO NOTHING
+  ON CONFLICT DO NOTHING
   RETURNING id, created_at
 ), queued AS (
   INSERT INTO job_events (job_id, sequence, type, data) SELECT id, 1, 'job.queued', '{}' FROM inserted
@@ -57,47 +66,88 @@ WITH incoming AS (
 SELECT id, created_at AS "createdAt" FROM inserted`;
 
 const FIND_EXISTING = `
-SELECT w.position::int AS position, j.id, j.fingerprint
-FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (tenant_id, idempotency_key, position)
-JOIN jobs j USING (tenant_id, idempotency_key)`;
+SELECT w.position::int AS position, j.id, j.fingerprint, j.created_at AS "createdAt"
+FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS w (tenant_id, idempotency_key, id, position)
+JOIN jobs j ON j.tenant_id = w.tenant_id AND (j.idempotency_key = w.idempotency_key OR j.id = w.id)`;
 
 /**
  * Commits jobs with their first event in one statement and decides idempotency in it: of all requests with one tenant
  * and key, in this batch or any other, exactly one is inserted. The result has one entry per job, in order; `jobId` is
- * the job that the key stands for. Throws LedgerUnavailable when nothing is known to be committed.
+ * the job that the key stands for. The same job may be given again: if it was committed, it answers `accepted` again.
+ * Throws LedgerUnavailable when nothing is known to be committed.
  */
 export async function acceptJobs(database: Database, jobs: readonly NewJob[]): Promise<AcceptResult[]> {
-  const rows = await database.query<{ id: string; createdAt: number }>(INSERT, [
-    JSON.stringify(jobs.map(toRow)),
-  ]);
-  const inserted = new Map(rows.map((row) => [row.id, row.createdAt]));
-  const doubles = jobs.filter((job) => !inserted.has(job.id));
-  const existing = doubles.length === 0 ? new Map<NewJob, Existing>() : await findExisting(database, doubles);
+  const inserted = await insert(database, jobs);
+  if (inserted === null) {
+    if (jobs.length === 1) return jobs.map(inProgress);
+    return (await Promise.all(jobs.map((job) => acceptJobs(database, [job])))).flat();
+  }
+  const existing = await findExisting(
+    database,
+    jobs.filter((job) => !inserted.has(job.id)),
+  );
   return jobs.map((job) => {
     const createdAt = inserted.get(job.id);
     if (createdAt !== undefined) return { outcome: 'accepted', jobId: job.id, createdAt };
     const found = existing.get(job);
-    // The other transaction was rolled back or its job pruned between our two statements: the client tries again.
-    if (!found) return { outcome: 'in_progress', jobId: job.id, createdAt: null };
+    // Its job was pruned between our two statements, or the second one failed.
+    if (!found) return inProgress(job);
+    if (found.id === job.id) return { outcome: 'accepted', jobId: job.id, createdAt: found.createdAt };
     const same = Buffer.compare(found.fingerprint, job.fingerprint) === 0;
     return { outcome: same ? 'replayed' : 'reused', jobId: found.id, createdAt: null };
   });
 }
 
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/** When each inserted job was committed, by id; null when nothing was inserted because one of the keys is held for long. */
+async function insert(database: Queryable, jobs: readonly NewJob[]): Promise<Map<string, number> | null> {
+  // In the order of the keys, so that two batches with the same keys never wait for each other in a circle.
+  const rows = jobs.toSorted(compareKeys).map(toRow);
+  try {
+    const inserted = await database.query<{ id: string; createdAt: number }>(INSERT, [JSON.stringify(rows)]);
+    return new Map(inserted.map((row) => [row.id, row.createdAt]));
+  } catch (error) {
+    if (sqlState(error) === LOCK_NOT_AVAILABLE) return null;
+    throw error;
+  }
+}
+
+function compareKeys(a: NewJob, b: NewJob): number {
+  return compare(a.tenantId, b.tenantId) || compare(a.idempotencyKey ?? '', b.idempotencyKey ?? '');
+}
+
+function compare(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}
+
+function inProgress(job: NewJob): AcceptResult {
+  return { outcome: 'in_progress', jobId: job.id, createdAt: null };
+}
+
 interface Existing {
   id: string;
   fingerprint: Uint8Array;
+  createdAt: number;
 }
 
 async function findExisting(database: Queryable, jobs: readonly NewJob[]): Promise<Map<NewJob, Existing>> {
-  const rows = await database.query<Existing & { position: number }>(FIND_EXISTING, [
-    jobs.map((job) => job.tenantId),
-    jobs.map((job) => job.idempotencyKey),
-  ]);
   const found = new Map<NewJob, Existing>();
-  for (const row of rows) {
-    const job = jobs[row.position - 1];
-    if (job) found.set(job, row);
+  if (jobs.length === 0) return found;
+  try {
+    const rows = await database.query<Existing & { position: number }>(FIND_EXISTING, [
+      jobs.map((job) => job.tenantId),
+      jobs.map((job) => job.idempotencyKey),
+      jobs.map((job) => job.id),
+    ]);
+    for (const row of rows) {
+      const job = jobs[row.position - 1];
+      if (job) found.set(job, row);
+    }
+  } catch (error) {
+    // The other jobs of the batch are committed: their clients must not hear that nothing was accepted.
+    if (!(error instanceof LedgerUnavailable)) throw error;
   }
   return found;
 }

@@ -1,54 +1,218 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as pauseFor } from 'node:timers/promises';
+import type { Priority } from '@millrace/contracts';
 import type { KeyNames } from '@millrace/redis';
 import type { Redis } from 'ioredis';
+import { amountsOf, isUnlimited, misfitOf, settledAmounts } from '../domain/domain-limits.ts';
+import type { CallEnd, CallSize, DomainLimits } from '../domain/domain-limits.ts';
+import type { ObservedLimits } from '../domain/observed-limits.ts';
+import type { BookHooks } from './book-hooks.ts';
+import { bookedAmounts } from './booking.ts';
+import type { Booking, Reservation } from './booking.ts';
+import { createBookStore } from './book-store.ts';
+import type { PoolReading } from './pool-reading.ts';
+import { createStandInBook } from './stand-in-book.ts';
 
-/** What a call will take from its pool. */
-export interface CallSize {
-  inputTokens: number;
-  maxOutputTokens: number;
+/** How a call wants to be booked. */
+export interface ReserveOptions {
+  /** The longest wait that is worth holding a booking for. Default 2,000, at most 10,000. */
+  horizonMs?: number;
+  /** `background` leaves the last part of each limit to the others. */
+  priority?: Priority;
+  /** Ends the wait; nothing stays booked. */
+  signal?: AbortSignal;
 }
-
-/** `leave`: the call may go. `wait`: nothing was booked; come back in `waitMs`. */
-export type Reservation = { verdict: 'leave' } | { verdict: 'wait'; waitMs: number };
 
 /**
- * The book of what a pool may send. Today it knows one thing that the whole fleet shares: until when a provider asked us
- * to send nothing. Without Redis it lets calls go: providers defend themselves, and work must not stand still.
+ * The book of what the fleet may send to each pool (a capacity domain). All processes with the same Redis and key names
+ * share it. A pool that no limits are configured for only knows parking. While Redis is away calls go on at this process's
+ * share of the limits ({@link createStandInBook}). No function but `read` and `reserve` costs the caller a result it waits
+ * for, and none throws.
  */
 export interface CapacityBook {
-  reserve(pool: string, size: CallSize): Promise<Reservation>;
-  /** Lets nothing of the pool leave for a time; a longer time that is set already stays. Never throws. */
+  /**
+   * Books a call and resolves when it may leave, if that is within the horizon. One round trip. A wait that ends late (the
+   * process was busy) is booked anew, so that the call does not arrive in a minute it was not booked in.
+   */
+  reserve(pool: string, size: CallSize, options?: ReserveOptions): Promise<Reservation>;
+  /** Ends a booking with what the call took in truth. Due on every path: answered, failed, cancelled, never sent. */
+  settle(booking: Booking | undefined, end: CallEnd): Promise<void>;
+  /** Renews the leases of open bookings, by default of all of this process: to be called three times per lease. */
+  renew(bookings?: readonly Booking[]): Promise<void>;
+  /**
+   * Corrects the book by an answer's limit headers. With the answer's booking, even before it is settled, others who use
+   * the account are told from our own calls under way.
+   */
+  observe(pool: string, limits: ObservedLimits, booking?: Booking): Promise<void>;
+  /** Lets nothing of the pool leave for a time; a longer time that is set already stays. */
   park(pool: string, forMs: number): Promise<void>;
+  /** For how long nothing of the pool may leave; 0 when it may, or when Redis cannot tell. */
+  parkedFor(pool: string): Promise<number>;
+  /** A 429 that the book did not prevent: parks the pool until the vendor's time (without one, 1 s). */
+  reportRefusal(pool: string, retryAfterMs: number | null): Promise<void>;
+  /** False for a call that is larger than a whole minute of the pool, which can never leave. */
+  fits(pool: string, size: CallSize): boolean;
+  /** How the pool stands; null when Redis cannot tell. */
+  read(pool: string): Promise<PoolReading | null>;
+  /** False when the pool is parked or so full that work of this priority must wait; as of at most 250 ms ago. */
+  admits(pool: string, priority: Priority): Promise<boolean>;
+  /** Bookings of this process that are not settled. */
+  readonly open: number;
 }
 
-const LONGEST_PARK_MS = 15 * 60_000;
+const HORIZON_MS = 2_000;
+const LONGEST_HORIZON_MS = 10_000;
+const REFUSAL_PAUSE_MS = 1_000;
+const READING_TTL_MS = 250;
+const MOST_REBOOKINGS = 3;
 
-/** `redis` is a connection of the role `producer`. */
-export function createCapacityBook(options: {
+export interface CapacityBookOptions {
+  /** A connection of the role `producer`. */
   redis: Redis;
   names: KeyNames;
   onError: (error: unknown) => void;
-}): CapacityBook {
-  const { redis, names, onError } = options;
+  /** Limits by pool. */
+  domains?: ReadonlyMap<string, DomainLimits>;
+  hooks?: BookHooks;
+  /** After this a call whose owner is dead no longer counts among the calls at a time. Default 30,000. */
+  leaseMs?: number;
+  /** This process's share of the limits while Redis is away. Default 0.25. */
+  standInShare?: number;
+  /** Monotonic, in ms. */
+  now?: () => number;
+  pause?: (ms: number, signal?: AbortSignal) => Promise<void>;
+}
+
+/** Opens the book; no resources of its own beyond the connection it is given. */
+export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
+  const { onError, hooks = {}, domains = new Map<string, DomainLimits>(), leaseMs = 30_000 } = options;
+  const now = options.now ?? (() => performance.now());
+  const pause = options.pause ?? wait;
+  const store = createBookStore({ redis: options.redis, names: options.names, leaseMs });
+  const standIn = createStandInBook({ share: options.standInShare ?? 0.25, now });
+  const open = new Map<string, Booking>();
+  const readings = new Map<string, { reading: Promise<PoolReading | null>; until: number }>();
+  const owner = randomBytes(6).toString('base64url');
+  let issued = 0;
+  const limitsOf = (pool: string): DomainLimits => domains.get(pool) ?? {};
+
+  async function orElse<Result>(work: Promise<Result>, otherwise: Result): Promise<Result> {
+    try {
+      return await work;
+    } catch (error) {
+      onError(error);
+      return otherwise;
+    }
+  }
+
+  /** Books once; the wait until departure is still ahead. */
+  async function book(
+    pool: string,
+    size: CallSize,
+    { horizonMs = HORIZON_MS, priority }: ReserveOptions,
+  ): Promise<{ reservation: Reservation; waitMs: number }> {
+    const limits = limitsOf(pool);
+    const horizon = Math.min(horizonMs, LONGEST_HORIZON_MS);
+    const amounts = amountsOf(size, limits);
+    try {
+      issued += 1;
+      const share = priority === 'background' ? (limits.backgroundShare ?? 0.9) : 1;
+      return await store.reserve({
+        pool,
+        limits,
+        amounts,
+        id: `${owner}${issued.toString(36)}`,
+        horizonMs: horizon,
+        share,
+        outputAfterMs: size.expectedDurationMs ?? 0,
+        asOf: now(),
+        onHighUse: () => hooks.onHighUse?.({ pool }),
+      });
+    } catch (error) {
+      onError(error);
+      const { waitMs, reason } = standIn.reserve(pool, amounts, limits, horizon);
+      if (waitMs > horizon) return { reservation: { verdict: 'wait', waitMs, reason }, waitMs: 0 };
+      return { reservation: { verdict: 'leave' }, waitMs };
+    }
+  }
+
+  const settle = async (booking: Booking | undefined, end: CallEnd): Promise<void> => {
+    if (!booking || !open.delete(booking.id)) return;
+    const limits = limitsOf(booking.pool);
+    const taken = settledAmounts(bookedAmounts(booking), end, limits);
+    await orElse(store.settle(booking, taken, end.sent, limits), undefined);
+  };
+
+  const read = (pool: string): Promise<PoolReading | null> => orElse(store.read(pool, limitsOf(pool)), null);
+
+  const parkedFor = (pool: string): Promise<number> => orElse(store.parkedFor(pool), 0);
+
   return {
-    async reserve(pool) {
-      try {
-        const waitMs = await redis.pttl(names.parked(pool));
-        return waitMs > 0 ? { verdict: 'wait', waitMs } : { verdict: 'leave' };
-      } catch (error) {
-        onError(error);
-        return { verdict: 'leave' };
+    async reserve(pool, size, reserveOptions = {}) {
+      const limits = limitsOf(pool);
+      const { signal } = reserveOptions;
+      if (isUnlimited(limits)) {
+        const waitMs = await parkedFor(pool);
+        return waitMs > 0 ? { verdict: 'wait', waitMs, reason: 'parked' } : { verdict: 'leave' };
       }
+      for (let rebookings = 0; ; rebookings += 1) {
+        const { reservation, waitMs } = await book(pool, size, reserveOptions);
+        if (reservation.verdict !== 'leave') return reservation;
+        const { booking } = reservation;
+        if (booking) open.set(booking.id, booking);
+        const dueAt = now() + waitMs;
+        if (waitMs > 0) await pause(waitMs, signal);
+        if (signal?.aborted === true) {
+          await settle(booking, { sent: false });
+          return { verdict: 'aborted' };
+        }
+        const lateMs = booking ? now() - booking.departBy : 0;
+        if (lateMs <= 0 || rebookings === MOST_REBOOKINGS) return reservation;
+        hooks.onLate?.({ pool, lateMs: now() - dueAt });
+        await settle(booking, { sent: false });
+      }
+    },
+    settle,
+    async renew(bookings = [...open.values()]) {
+      const mine = bookings.filter(({ id }) => open.has(id));
+      await orElse(store.renew(mine), undefined);
+    },
+    async observe(pool, observed, booking) {
+      const limits = limitsOf(pool);
+      if (isUnlimited(limits)) return;
+      const changes = await orElse(store.observe(pool, limits, observed, booking), []);
+      for (const change of changes) hooks.onLimitChanged?.({ pool, ...change });
     },
     async park(pool, forMs) {
-      const untilMs = Math.min(Math.max(Math.ceil(forMs), 1), LONGEST_PARK_MS);
-      const key = names.parked(pool);
-      try {
-        // NX keeps a park that exists; GT lets only a longer one replace it.
-        const set = await redis.set(key, '1', 'PX', untilMs, 'NX');
-        if (set === null) await redis.pexpire(key, untilMs, 'GT');
-      } catch (error) {
-        onError(error);
+      await orElse(store.park(pool, forMs), false);
+    },
+    parkedFor,
+    async reportRefusal(pool, retryAfterMs) {
+      const pauseMs = retryAfterMs ?? REFUSAL_PAUSE_MS;
+      const isFirst = await orElse(store.refuse(pool, pauseMs), false);
+      const reading = isFirst ? await read(pool) : null;
+      hooks.onRefusal?.({ pool, pauseMs, isFirst, reading });
+    },
+    fits: (pool, size) => misfitOf(size, store.knownLimits(pool, limitsOf(pool))) === null,
+    read,
+    async admits(pool, priority) {
+      let known = readings.get(pool);
+      if (!known || known.until <= now()) {
+        known = { reading: read(pool), until: now() + READING_TTL_MS };
+        readings.set(pool, known);
       }
+      const reading = await known.reading;
+      if (!reading) return true;
+      const share = priority === 'background' ? (limitsOf(pool).backgroundShare ?? 0.9) : 1;
+      return reading.parkedMs === 0 && reading.fullest < share;
+    },
+    get open() {
+      return open.size;
     },
   };
+}
+
+/** Waits; an aborted wait ends early and does not throw. */
+async function wait(ms: number, signal?: AbortSignal): Promise<void> {
+  await pauseFor(ms, undefined, signal ? { signal } : {}).catch(() => undefined);
 }

@@ -1,0 +1,222 @@
+import type { KeyNames } from '@millrace/redis';
+import type { Redis } from 'ioredis';
+import { arrivalSpreadMs, dimensions } from '../domain/domain-limits.ts';
+import type { Amounts, Dimension, DomainLimits } from '../domain/domain-limits.ts';
+import { countingOf } from '../domain/observed-limits.ts';
+import type { ObservedLimits } from '../domain/observed-limits.ts';
+import type { BookedAmount, Booking, Reservation } from './booking.ts';
+import { dimensionLetters, dimensionOfLetter } from './dimension-letters.ts';
+import { observeScript } from './observe-script.ts';
+import { parkScript } from './park-script.ts';
+import { readParameters, toPoolReading } from './pool-reading.ts';
+import type { PoolReading } from './pool-reading.ts';
+import { readScript } from './read-script.ts';
+import { renewScript } from './renew-script.ts';
+import { reserveScript } from './reserve-script.ts';
+import { runScript } from './run-script.ts';
+import { settleScript } from './settle-script.ts';
+
+/** A call that asks for a place. */
+export interface ReserveRequest {
+  pool: string;
+  limits: DomainLimits;
+  amounts: Amounts;
+  id: string;
+  horizonMs: number;
+  /** Of each limit, what may be filled. */
+  share: number;
+  outputAfterMs: number;
+  /** The process's monotonic clock as the request leaves. */
+  asOf: number;
+  onHighUse: () => void;
+}
+
+/** The book in Redis: the scripts with their parameters and answers. Everything throws when Redis is away. */
+export interface BookStore {
+  reserve(request: ReserveRequest): Promise<{ reservation: Reservation; waitMs: number }>;
+  settle(booking: Booking, taken: Amounts, wasSent: boolean, limits: DomainLimits): Promise<void>;
+  renew(bookings: readonly Booking[]): Promise<void>;
+  observe(
+    pool: string,
+    limits: DomainLimits,
+    observed: ObservedLimits,
+    booking: Booking | undefined,
+  ): Promise<{ dimension: Dimension; from: number; to: number }[]>;
+  /** True when the pool was not parked before. */
+  park(pool: string, forMs: number): Promise<boolean>;
+  /** Parks and counts; true when the pool was not parked before. */
+  refuse(pool: string, forMs: number): Promise<boolean>;
+  parkedFor(pool: string): Promise<number>;
+  read(pool: string, limits: DomainLimits): Promise<PoolReading>;
+  /** The limits with what Redis was last heard to say of them. */
+  knownLimits(pool: string, limits: DomainLimits): DomainLimits;
+}
+
+const LONGEST_PARK_MS = 15 * 60_000;
+const BURST_MS = 5_000;
+/** Anthropic rounds remaining tokens to a thousand. */
+const ROUNDED_BY = 500;
+
+/** Opens the store. `leaseMs` as in the capacity book's options. */
+export function createBookStore(options: { redis: Redis; names: KeyNames; leaseMs: number }): BookStore {
+  const { redis, names, leaseMs } = options;
+  const known = new Map<string, Map<Dimension, number>>();
+  const keysOf = (pool: string): string[] => [
+    names.book(pool),
+    names.bookWindow(pool),
+    names.leases(pool),
+    names.parked(pool),
+  ];
+  const note = (pool: string, dimension: Dimension, limit: number): void => {
+    const limits = known.get(pool) ?? new Map<Dimension, number>();
+    known.set(pool, limits.set(dimension, limit));
+  };
+  const park = (pool: string, forMs: number, refusals: 0 | 1): Promise<boolean> => {
+    const ms = Math.min(Math.max(Math.ceil(forMs), 1), LONGEST_PARK_MS);
+    const keys = [names.parked(pool), names.book(pool)];
+    return runScript(redis, parkScript, keys, [ms, refusals]).then((answer) => answer === 1);
+  };
+
+  return {
+    async reserve({ pool, limits, amounts, id, share, horizonMs, outputAfterMs, asOf, onHighUse }) {
+      const parameters = dimensions.flatMap((dimension) => {
+        const limit = limits[dimension];
+        if (limit === undefined) return [];
+        const afterMs = dimension === 'outputTokens' ? Math.round(outputAfterMs) : 0;
+        return [dimensionLetters[dimension], limit, amounts[dimension] ?? 0, afterMs];
+      });
+      const answer = (await runScript(redis, reserveScript, keysOf(pool), [
+        id,
+        horizonMs,
+        leaseMs,
+        ...windowOf(limits),
+        limits.burstMs ?? BURST_MS,
+        limits.concurrency ?? -1,
+        share,
+        ...parameters,
+      ])) as [string, ...(string | number)[]];
+      if (answer[0] === 'wait') {
+        const reason = String(answer[2]);
+        return {
+          reservation: {
+            verdict: 'wait',
+            waitMs: Number(answer[1]),
+            reason: reason === 'parked' || reason === 'concurrency' ? reason : dimensionOfLetter(reason),
+          },
+          waitMs: 0,
+        };
+      }
+      if (answer[0] === 'too_large') {
+        const dimension = dimensionOfLetter(String(answer[1]));
+        const limit = Number(answer[2]);
+        note(pool, dimension, limit);
+        return {
+          reservation: { verdict: 'too_large', dimension, limit, requested: amounts[dimension] ?? 0 },
+          waitMs: 0,
+        };
+      }
+      const waitMs = Number(answer[1]);
+      if (answer[3] === 1) onHighUse();
+      const booked: BookedAmount[] = [];
+      for (let at = 4; at < answer.length; at += 6) {
+        const [slice, limit, ownUse, debt, corrected] = answer.slice(at + 1, at + 6).map(Number) as [
+          number,
+          number,
+          number,
+          number,
+          number,
+        ];
+        const dimension = dimensionOfLetter(String(answer[at]));
+        note(pool, dimension, limit);
+        booked.push({ dimension, amount: amounts[dimension] ?? 0, slice, limit, ownUse, debt, corrected });
+      }
+      const departBy = asOf + waitMs + (limits.arrivalSpreadMs ?? arrivalSpreadMs);
+      const booking: Booking = { pool, id, booked, departsAt: Number(answer[2]), departBy };
+      return { reservation: { verdict: 'leave', booking }, waitMs };
+    },
+
+    async settle(booking, taken, wasSent, limits) {
+      const parameters = booking.booked.flatMap(({ dimension, slice, amount, limit }) => [
+        dimensionLetters[dimension],
+        slice,
+        amount,
+        taken[dimension] ?? amount,
+        dimension === 'outputTokens' ? 1 : 0,
+        limits[dimension] ?? limit,
+      ]);
+      await runScript(redis, settleScript, keysOf(booking.pool).slice(0, 3), [
+        booking.id,
+        booking.departsAt,
+        ...windowOf(limits),
+        wasSent ? 1 : 0,
+        ...parameters,
+      ]);
+    },
+
+    async renew(bookings) {
+      const byPool = Map.groupBy(bookings, ({ pool }) => pool);
+      for (const [pool, group] of byPool) {
+        const ids = group.map(({ id }) => id);
+        await runScript(redis, renewScript, [names.leases(pool)], [leaseMs, ...ids]);
+      }
+    },
+
+    async observe(pool, limits, observed, booking) {
+      const [windowMs] = windowOf(limits);
+      const parameters = dimensions.flatMap((dimension) => {
+        const configured = limits[dimension];
+        const reading = observed[dimension];
+        if (configured === undefined || reading?.limit == null) return [];
+        const own = booking?.booked.find((each) => each.dimension === dimension);
+        const least = dimension === 'requests' ? 2 : ROUNDED_BY;
+        return [
+          dimensionLetters[dimension],
+          configured,
+          limits.fixed === true ? 0 : 1,
+          reading.limit,
+          reading.remaining ?? -1,
+          own?.ownUse ?? -1,
+          own?.debt ?? -1,
+          own?.corrected ?? -1,
+          countingOf(reading, windowMs) ?? '',
+          Math.ceil(Math.max(least, reading.limit / 100)),
+        ];
+      });
+      if (parameters.length === 0) return [];
+      const answer = (await runScript(
+        redis,
+        observeScript,
+        [names.book(pool)],
+        [windowMs, ...parameters],
+      )) as (string | number)[];
+      const changes: { dimension: Dimension; from: number; to: number }[] = [];
+      for (let at = 0; at < answer.length; at += 3) {
+        const dimension = dimensionOfLetter(String(answer[at]));
+        changes.push({ dimension, from: Number(answer[at + 1]), to: Number(answer[at + 2]) });
+      }
+      for (const { dimension, to } of changes) note(pool, dimension, to);
+      return changes;
+    },
+
+    park: (pool, forMs) => park(pool, forMs, 0),
+    refuse: (pool, forMs) => park(pool, forMs, 1),
+    parkedFor: async (pool) => Math.max(0, await redis.pttl(names.parked(pool))),
+
+    async read(pool, limits) {
+      const parameters = [...windowOf(limits), ...readParameters(limits)];
+      const reading = toPoolReading(await runScript(redis, readScript, keysOf(pool), parameters), limits);
+      for (const dimension of dimensions) {
+        const use = reading.limits[dimension];
+        if (use) note(pool, dimension, use.limit);
+      }
+      return reading;
+    },
+
+    knownLimits: (pool, limits) => ({ ...limits, ...Object.fromEntries(known.get(pool) ?? []) }),
+  };
+}
+
+/** The vendor's window and how much longer ours is. */
+function windowOf(limits: DomainLimits): [number, number] {
+  return [limits.windowMs ?? 60_000, limits.arrivalSpreadMs ?? arrivalSpreadMs];
+}

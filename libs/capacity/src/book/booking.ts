@@ -1,0 +1,46 @@
+import type { Amounts, Dimension, TooLarge } from '../domain/domain-limits.ts';
+
+/** One dimension of a booking. */
+export interface BookedAmount {
+  readonly dimension: Dimension;
+  readonly amount: number;
+  /** The slice of the window that holds it. */
+  readonly slice: number;
+  readonly limit: number;
+  /** What the domain's own calls had taken when this one left, itself included … */
+  readonly ownUse: number;
+  /** … what its bucket owed then … */
+  readonly debt: number;
+  /** … and by how much that had been corrected. */
+  readonly corrected: number;
+}
+
+/**
+ * A call's place in the book. States: open → settled, once. One that is never settled keeps what it was charged for its
+ * minute; its place among the calls at a time is free again when its lease has run out.
+ */
+export interface Booking {
+  readonly pool: string;
+  readonly id: string;
+  /** Empty without Redis. */
+  readonly booked: readonly BookedAmount[];
+  /** Instant of departure on the clock of Redis. */
+  readonly departsAt: number;
+  /** On the process's monotonic clock: a call that leaves later than this should be settled as not sent and booked anew. */
+  readonly departBy: number;
+}
+
+/**
+ * `leave`: the call may go now; settle the booking however it ends. `wait`: nothing was booked; come back in `waitMs`.
+ * `too_large`: it can never go. `aborted`: the signal ended the wait; nothing is booked.
+ */
+export type Reservation =
+  | { verdict: 'leave'; booking?: Booking }
+  | { verdict: 'wait'; waitMs: number; reason?: Dimension | 'concurrency' | 'parked' }
+  | ({ verdict: 'too_large' } & TooLarge)
+  | { verdict: 'aborted' };
+
+/** The amounts of a booking by dimension. */
+export function bookedAmounts(booking: Booking): Amounts {
+  return Object.fromEntries(booking.booked.map(({ dimension, amount }) => [dimension, amount]));
+}

@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mustLeave, openTestBooks } from '../testing/test-book.ts';
+import type { TestBooks } from '../testing/test-book.ts';
+
+let books: TestBooks;
+beforeAll(async () => {
+  books = await openTestBooks();
+});
+afterAll(() => books.close());
+
+const reading = (limit: number, remaining: number, resetMs = 60_000) => ({ limit, remaining, resetMs });
+const tiny = { inputTokens: 1, maxOutputTokens: 1 };
+
+test('what somebody else has sent is set aside at once, and our own calls under way are not taken for it', async () => {
+  const pool = books.newPool();
+  const book = books.open(pool, { requests: 100, burstMs: 600_000 });
+  const first = await mustLeave(book, pool, tiny);
+  for (let calls = 0; calls < 9; calls += 1) await mustLeave(book, pool, tiny);
+  // The vendor had only seen the first call when it answered it.
+  await book.observe(pool, { requests: reading(100, 99) }, first);
+  expect((await book.read(pool))?.limits.requests).toMatchObject({ used: 10, outside: 0 });
+
+  await book.observe(pool, { requests: reading(100, 69) }, first);
+  const outside = (await book.read(pool))?.limits.requests?.outside ?? 0;
+  expect(outside).toBeGreaterThan(29);
+  expect(outside).toBeLessThanOrEqual(32);
+  let leaving = 10;
+  while ((await book.reserve(pool, tiny, { horizonMs: 0 })).verdict === 'leave') leaving += 1;
+  expect(leaving).toBeGreaterThanOrEqual(68);
+  expect(leaving).toBeLessThanOrEqual(70);
+});
+
+test('more remaining than thought corrects nothing upward', async () => {
+  const pool = books.newPool();
+  const book = books.open(pool, { requests: 100, burstMs: 60_000 });
+  const booking = await mustLeave(book, pool, tiny);
+  await book.observe(pool, { requests: reading(100, 60) }, booking);
+  const before = (await book.read(pool))?.limits.requests;
+  await book.observe(pool, { requests: reading(100, 100) }, booking);
+  const after = (await book.read(pool))?.limits.requests;
+  expect(before?.outside).toBeGreaterThan(38);
+  expect(after?.outside).toBeGreaterThan(38);
+  expect(after?.used).toBe(1);
+});
+
+test('a limit that headers told is adopted by every process, told once, until the configuration names another', async () => {
+  const pool = books.newPool();
+  const changes: unknown[] = [];
+  const hooks = { onLimitChanged: (change: unknown) => void changes.push(change) };
+  const book = books.open(pool, { requests: 100 }, { hooks });
+  const booking = await mustLeave(book, pool, tiny);
+  await book.observe(pool, { requests: reading(50, 49) }, booking);
+  await book.observe(pool, { requests: reading(50, 49) }, booking);
+  expect(changes).toEqual([{ pool, dimension: 'requests', from: 100, to: 50 }]);
+
+  const other = books.open(pool, { requests: 100 });
+  expect((await other.read(pool))?.limits.requests?.limit).toBe(50);
+  const redeployed = books.open(pool, { requests: 80 });
+  await mustLeave(redeployed, pool, tiny);
+  expect((await redeployed.read(pool))?.limits.requests?.limit).toBe(80);
+});
+
+test('an adopted limit binds the size of a call too', async () => {
+  const pool = books.newPool();
+  const book = books.open(pool, { tokens: 100_000 });
+  const booking = await mustLeave(book, pool, tiny);
+  await book.observe(pool, { tokens: reading(10_000, 9_999) }, booking);
+  const large = { inputTokens: 0, maxOutputTokens: 20_000 };
+  expect(book.fits(pool, large)).toBe(false);
+  expect(await books.open(pool, { tokens: 100_000 }).reserve(pool, large)).toMatchObject({
+    verdict: 'too_large',
+    limit: 10_000,
+  });
+});
+
+test('a limit that is fixed below the account’s stays, and leaves room for others up to the difference', async () => {
+  const pool = books.newPool();
+  const book = books.open(pool, { requests: 50, fixed: true, burstMs: 60_000 });
+  const booking = await mustLeave(book, pool, tiny);
+  await book.observe(pool, { requests: reading(100, 60) }, booking);
+  expect((await book.read(pool))?.limits.requests).toMatchObject({ limit: 50, outside: 0 });
+  await book.observe(pool, { requests: reading(100, 30) }, booking);
+  expect((await book.read(pool))?.limits.requests?.outside).toBeGreaterThan(18);
+});
+
+test('where the vendor counts a bucket, others go into its debt, once for all calls that left before', async () => {
+  const pool = books.newPool();
+  const book = books.open(pool, { requests: 600, burstMs: 10_000 });
+  const [first, second] = [await mustLeave(book, pool, tiny), await mustLeave(book, pool, tiny)];
+  // 62 are missing and run in within 6.2 s: a bucket. Two are ours.
+  await book.observe(pool, { requests: reading(600, 539, 6_100) }, first);
+  await book.observe(pool, { requests: reading(600, 538, 6_200) }, second);
+  const third = await book.reserve(pool, tiny, { horizonMs: 0 });
+  // 62 owed are 6.2 s, of which a fifth of 10 s may be owed in a young book.
+  expect(third).toMatchObject({ verdict: 'wait', reason: 'requests' });
+  expect('waitMs' in third && third.waitMs).toBeGreaterThan(3_500);
+  expect('waitMs' in third && third.waitMs).toBeLessThan(4_300);
+});
+
+test('a refusal parks the pool until the vendor’s time and warns once', async () => {
+  const pool = books.newPool();
+  const refusals: { isFirst: boolean; pauseMs: number }[] = [];
+  const hooks = {
+    onRefusal: (refusal: { isFirst: boolean; pauseMs: number }) => void refusals.push(refusal),
+  };
+  const one = books.open(pool, { requests: 100 }, { hooks });
+  const other = books.open(pool, { requests: 100 }, { hooks });
+  await one.reportRefusal(pool, 30_000);
+  await other.reportRefusal(pool, null);
+  expect(refusals).toMatchObject([
+    { isFirst: true, pauseMs: 30_000, reading: { parkedMs: expect.any(Number) as number } },
+    { isFirst: false, pauseMs: 1_000, reading: null },
+  ]);
+  expect(await one.reserve(pool, tiny)).toMatchObject({ verdict: 'wait', reason: 'parked' });
+  expect(await one.read(pool)).toMatchObject({ refusals: 2 });
+  expect(await one.admits(pool, 'realtime')).toBe(false);
+});
+
+test('a limit above 80 % for a whole window is told once', async () => {
+  const pool = books.newPool();
+  let told = 0;
+  const limits = { requests: 50, windowMs: 500, arrivalSpreadMs: 0, burstMs: 50 };
+  const book = books.open(pool, limits, { hooks: { onHighUse: () => void (told += 1) } });
+  const endsAt = performance.now() + 2_500;
+  while (performance.now() < endsAt) await mustLeave(book, pool, tiny);
+  expect(told).toBe(1);
+  expect((await book.read(pool))?.high).toBe(true);
+});

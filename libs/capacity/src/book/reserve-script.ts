@@ -1,0 +1,121 @@
+import { bookLua } from './book-lua.ts';
+import { redisScript } from './run-script.ts';
+
+/**
+ * Books a call in all dimensions at once, ahead of time, on the clock of Redis.
+ *
+ * Each dimension is an exact sliding window in slices of 50 ms, and a bucket that spreads calls within it. A call may
+ * leave as soon as enough of the window has run out and the bucket holds enough; that instant is never before the
+ * instant of the booking before, so the slices that had run out then never count again: a booking looks at a slice once.
+ * Slices of 50 ms are taken as if all had happened at their end.
+ *
+ * The bucket refills at the limit's rate and holds `burst` ms of it in a quiet domain, a fifth of that in one that is full
+ * (else each minute would repeat the burst that the minute before began with). A call larger than the bucket leaves when
+ * it is full and puts it into debt. A book that is younger than a window starts without a burst: if Redis has lost it,
+ * what was sent before is unknown.
+ *
+ * KEYS: book, window, leases, parked.
+ * ARGV: booking id, horizon ms, lease ms, window ms, arrival spread ms, burst ms, calls at a time (-1: any), share of the
+ * limits that may be filled, then for each dimension: name, limit, amount, ms from departure until it counts.
+ *
+ * Guarantees: either everything is booked or nothing is (but leases that ran out are dropped). No window of that
+ * length holds more than the limit, as long as nobody but the book's callers sends.
+ *
+ * Returns {'wait', ms, why}, {'too_large', dimension, limit} or {'leave', ms, instant, 1 if the domain has been above 80 %
+ * for a window, then for each dimension: name, slice, limit, own use with this call, bucket's debt, corrected by so far}.
+ */
+export const reserveScript = redisScript(`${bookLua}
+local book, window, leases = KEYS[1], KEYS[2], KEYS[3]
+local horizon, lease, period = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local span, burst = period + tonumber(ARGV[5]), tonumber(ARGV[6])
+local most, share = tonumber(ARGV[7]), tonumber(ARGV[8])
+local now = clock()
+
+local pause = redis.call('PTTL', KEYS[4])
+if pause > 0 then return {'wait', pause, 'parked'} end
+if most >= 0 then
+  redis.call('ZREMRANGEBYSCORE', leases, '-inf', now)
+  if redis.call('ZCARD', leases) >= most then
+    local hold = tonumber(redis.call('HGET', book, 'hold') or 2000)
+    return {'wait', math.ceil(math.min(math.max(hold / math.max(most, 1), 20), 1000)), 'concurrency'}
+  end
+end
+
+local names = {'born', 'hot'}
+for i = 9, #ARGV, 4 do names[#names + 1] = ARGV[i] end
+local state = redis.call('HMGET', book, unpack(names))
+local born = tonumber(state[1]) or now
+
+-- The amount in a slice, false if there is none; reads 16 at a time.
+local function slice(d, k)
+  if d.read[k] == nil then
+    local fields, to = {}, math.min(k + 15, d.final)
+    for each = k, to do fields[#fields + 1] = d.name .. each end
+    local values = redis.call('HMGET', window, unpack(fields))
+    for each = k, to do d.read[each] = values[each - k + 1] and tonumber(values[each - k + 1]) end
+  end
+  return d.read[k]
+end
+-- Lets all slices before one run out.
+local function expire(d, before)
+  while d.head < before and d.head <= d.final do
+    local amount = slice(d, d.head)
+    if amount then d.sum, d.gone[#d.gone + 1] = d.sum - amount, d.name .. d.head end
+    d.head = d.head + 1
+  end
+  if d.head < before then d.head = before end
+  if d.head > d.final then d.sum = 0 end
+end
+local function firstSlice(at) return math.floor((at - span) / SLICE) end
+
+local leave, why, all = now, 'r', {}
+for i = 9, #ARGV, 4 do
+  local d = open(ARGV[i], state[3 + (i - 9) / 4], ARGV[i + 1], now)
+  d.amount, d.after, d.read, d.gone = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), {}, {}
+  if d.amount > d.limit then return {'too_large', d.name, d.limit} end
+  if d.isNew then d.head = firstSlice(now) end
+  d.final = math.floor(d.last / SLICE)
+  local outside = outsideOf(d, now, period)
+  d.rate = math.max(d.limit - outside, d.limit / 100) / period
+  local room = math.floor((d.limit - outside) * share)
+  local from = math.max(now + d.after, d.last)
+  expire(d, firstSlice(from))
+  while d.sum > 0 and d.sum + d.amount > room do
+    expire(d, d.head + 1)
+    from = math.max(from, d.head * SLICE + span)
+  end
+  local full = 1
+  if now - born >= span then full = math.min(1, d.sum / d.limit) end
+  from = math.max(from, math.ceil(d.tat - burst * (1 - 0.8 * full)))
+  if from - d.after > leave then leave, why = from - d.after, d.name end
+  all[#all + 1] = d
+end
+if leave - now > horizon then return {'wait', leave - now, why} end
+
+local answer, fields, isHot, isNewSlice = {'leave', leave - now, leave, 0}, {}, false, false
+for _, d in ipairs(all) do
+  local at = math.max(leave + d.after, d.last)
+  expire(d, firstSlice(at))
+  d.sum, d.last, d.tat = d.sum + d.amount, at, math.max(d.tat, at) + d.amount / d.rate
+  local k = math.floor(at / SLICE)
+  isNewSlice = redis.call('HINCRBY', window, d.name .. k, d.amount) == d.amount or isNewSlice
+  if #d.gone > 0 then redis.call('HDEL', window, unpack(d.gone)) end
+  fields[#fields + 1], fields[#fields + 2] = d.name, close(d)
+  isHot = isHot or d.sum >= 0.8 * d.limit
+  local n = #answer
+  answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = d.name, k, d.limit, d.sum
+  answer[n + 5], answer[n + 6] = (d.tat - at) * d.rate, d.corrected
+end
+
+if not state[1] then fields[#fields + 1], fields[#fields + 2] = 'born', born end
+if not isHot then
+  if state[2] then redis.call('HDEL', book, 'hot') end
+elseif not state[2] then
+  fields[#fields + 1], fields[#fields + 2] = 'hot', now
+elseif state[2] ~= 'told' and now - tonumber(state[2]) >= period then
+  fields[#fields + 1], fields[#fields + 2], answer[4] = 'hot', 'told', 1
+end
+if #fields > 0 then redis.call('HSET', book, unpack(fields)) end
+if isNewSlice then redis.call('PEXPIRE', window, span * 2) end
+redis.call('ZADD', leases, leave + lease, ARGV[1])
+return answer`);

@@ -1,0 +1,95 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { waitFor } from '@millrace/test-support';
+import { mustLeave, openTestBooks } from '../testing/test-book.ts';
+import type { TestBooks } from '../testing/test-book.ts';
+
+let books: TestBooks;
+beforeAll(async () => {
+  books = await openTestBooks();
+});
+afterAll(() => books.close());
+
+const usage = {
+  inputTokens: 0,
+  cachedInputTokens: 0,
+  cacheWriteTokens: 0,
+  outputTokens: 0,
+  reasoningTokens: 0,
+};
+const size = { inputTokens: 100, maxOutputTokens: 500 };
+
+test('a call that was not sent gives everything back, once', async () => {
+  const pool = books.newPool();
+  const book = books.open(pool, { requests: 60, tokens: 10_000, burstMs: 60_000 });
+  const [kept, returned] = [await mustLeave(book, pool, size), await mustLeave(book, pool, size)];
+  await book.settle(returned, { sent: false });
+  await book.settle(returned, { sent: false });
+  const reading = await book.read(pool);
+  expect(reading).toMatchObject({
+    limits: { requests: { used: 1 }, tokens: { used: 500 } },
+    underWay: 1,
+  });
+  await book.settle(kept, { sent: true, usage: null });
+  expect(await book.read(pool)).toMatchObject({ limits: { tokens: { used: 500 } }, underWay: 0 });
+});
+
+test('what OpenAI charges on arrival stays charged; a refusal costs the request alone', async () => {
+  const pool = books.newPool();
+  const book = books.open(pool, { requests: 60, tokens: 10_000, burstMs: 60_000 });
+  const answered = await mustLeave(book, pool, size);
+  await book.settle(answered, { sent: true, usage: { ...usage, inputTokens: 90, outputTokens: 3 } });
+  const refused = await mustLeave(book, pool, size);
+  await book.settle(refused, { sent: true, refused: true, usage: null });
+  expect((await book.read(pool))?.limits).toMatchObject({ requests: { used: 2 }, tokens: { used: 500 } });
+});
+
+test('tokens charged as a sum are settled to what was used, up or down', async () => {
+  const pool = books.newPool();
+  const book = books.open(pool, { tokens: 10_000, tokenCharge: 'sum', burstMs: 60_000 });
+  const booking = await mustLeave(book, pool, { ...size, expectedOutputTokens: 50 });
+  expect((await book.read(pool))?.limits.tokens?.used).toBe(150);
+  await book.settle(booking, { sent: true, usage: { ...usage, inputTokens: 120, outputTokens: 400 } });
+  expect((await book.read(pool))?.limits.tokens?.used).toBe(520);
+});
+
+test('Anthropic counts uncached input, and output when it is produced', async () => {
+  const pool = books.newPool();
+  const limits = {
+    inputTokens: 10_000,
+    outputTokens: 2_000,
+    windowMs: 1_000,
+    arrivalSpreadMs: 0,
+    burstMs: 1_000,
+  };
+  const book = books.open(pool, limits);
+  const booking = await mustLeave(book, pool, { ...size, expectedOutputTokens: 400 });
+  // Its minute has passed when the answer is complete.
+  await waitFor(async () => (await book.read(pool))?.limits.outputTokens?.used === 0, {
+    what: 'the window to pass',
+  });
+  const end = { ...usage, inputTokens: 100, cachedInputTokens: 60, outputTokens: 500 };
+  await book.settle(booking, { sent: true, usage: end });
+  expect((await book.read(pool))?.limits).toMatchObject({
+    inputTokens: { used: 0 },
+    outputTokens: { used: 500 },
+  });
+});
+
+test('calls at a time are leases: freed when settled, kept while renewed, gone with their owner', async () => {
+  const pool = books.newPool();
+  const limits = { concurrency: 2 };
+  const dead = books.open(pool, limits, { leaseMs: 400 });
+  const alive = books.open(pool, limits, { leaseMs: 400 });
+  await mustLeave(dead, pool);
+  const held = await mustLeave(alive, pool);
+  expect(await alive.reserve(pool, size)).toMatchObject({ verdict: 'wait', reason: 'concurrency' });
+  const renewing = setInterval(() => void alive.renew(), 50);
+  await waitFor(async () => (await alive.read(pool))?.underWay === 1, { what: 'the dead lease to end' });
+  const second = await mustLeave(alive, pool);
+  expect(await alive.reserve(pool, size)).toMatchObject({ verdict: 'wait', reason: 'concurrency' });
+  await alive.settle(held, { sent: true, usage: null });
+  await mustLeave(alive, pool);
+  clearInterval(renewing);
+  await alive.settle(second, { sent: true, usage: null });
+  expect((await alive.read(pool))?.meanHoldMs).toBeGreaterThan(0);
+});

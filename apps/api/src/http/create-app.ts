@@ -7,7 +7,7 @@ import { beginRequest } from './begin-request.ts';
 import { jsonBody } from './json-body.ts';
 import { listRoutes } from './list-routes.ts';
 import { answerProblems } from './problem-answer.ts';
-import { createRouteNames } from './route-names.ts';
+import { createRouteTable } from './route-table.ts';
 import { dataHeaders, pageHeaders } from './security-headers.ts';
 import { answerUnmatched } from './unmatched.ts';
 
@@ -37,8 +37,8 @@ export function createApp(options: AppOptions): Express {
   app.disable('etag');
 
   // Filled when all routes are there, which is before the first request.
-  let nameOf = (_path: string): string => 'unknown';
-  app.use(beginRequest({ log, metrics, nameOf: (path) => nameOf(path) }));
+  let table = createRouteTable([]);
+  app.use(beginRequest({ log, metrics, nameOf: (path) => table.nameOf(path) }));
   app.use(refuseWhenStopping(options.stopping));
   app.use(refuseNul);
 
@@ -50,8 +50,8 @@ export function createApp(options: AppOptions): Express {
   app.use('/v1', options.admitJobs, jsonBody({ maxBytes: options.maxBodyBytes }));
   for (const router of options.apiRoutes) app.use(router);
   for (const router of options.openRoutes) app.use(router);
-  nameOf = createRouteNames(listRoutes(app));
-  answerUnmatched(app);
+  table = createRouteTable(listRoutes(app));
+  app.use(answerUnmatched(table));
   app.use(answerProblems(log));
   return app;
 }

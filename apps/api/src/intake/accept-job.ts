@@ -1,6 +1,6 @@
 import { ProblemError, isTerminal } from '@millrace/contracts';
 import type { JobObject } from '@millrace/contracts';
-import { acceptJobs, findAccepted, findJob, gather, LedgerUnavailable, toJobObject } from '@millrace/ledger';
+import { findAccepted, findJob, toJobObject } from '@millrace/ledger';
 import type { AcceptResult, Database, NewJob } from '@millrace/ledger';
 import type { Metrics } from '@millrace/telemetry';
 import type { Request, RequestHandler, Response } from 'express';
@@ -8,6 +8,7 @@ import { appliedWait, preferredWaitMs } from '../http/prefer-wait.ts';
 import { contextOf, identityOf } from '../http/request-context.ts';
 import type { Identity } from '../http/request-context.ts';
 import type { WaitForEnd } from '../jobs/wait-for-end.ts';
+import { createCommit } from './commit-jobs.ts';
 import type { WakeQueue } from './enqueue-wakes.ts';
 import { readIdempotencyKey } from './idempotency-key.ts';
 import { newJobObject } from './new-job-object.ts';
@@ -35,12 +36,7 @@ const IN_PROGRESS_RETRY_MS = 1_000;
  * idempotency), hands its wake to the transport, answers 202.
  */
 export function acceptJob(options: AcceptJobOptions): RequestHandler {
-  const commit = gather((jobs: readonly NewJob[]) => acceptJobs(options.database, jobs), {
-    maxItems: 100,
-    concurrency: 2,
-    // One job that the ledger refuses must not take the others with it; a ledger that is away refuses them all.
-    retryAlone: (error) => !(error instanceof LedgerUnavailable),
-  });
+  const commit = createCommit(options.database);
 
   return async (request, response) => {
     const origin = readOrigin(request, response, options);

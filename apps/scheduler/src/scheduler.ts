@@ -4,7 +4,7 @@ import type { Config } from '@millrace/config';
 import type { Service } from '@millrace/contracts';
 import { holdLease, openDatabase, pruneJobs, releaseLease } from '@millrace/ledger';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
-import { announce, createOperationsServer } from '@millrace/telemetry';
+import { announce, closeOnStop, createOperationsServer } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import { checkEpoch, createProducer } from '@millrace/transport';
 import { createLeadership } from './leadership.ts';
@@ -65,25 +65,21 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
   const when = (): boolean => leadership.leads;
 
   return [
-    closing('database', () => database.close()),
-    closing('redis', async () => {
+    closeOnStop('database', () => database.close()),
+    closeOnStop('redis', async () => {
       await producer.close();
       await closeRedis(redis);
     }),
-    ...(setting.MILLRACE_OPERATIONS_PORT === null
-      ? []
-      : [
-          createOperationsServer({
-            host: setting.MILLRACE_HOST,
-            port: setting.MILLRACE_OPERATIONS_PORT,
-            metrics,
-            problems: async () => {
-              await database.query('SELECT 1');
-              return redis.status === 'ready' ? [] : ['redis cannot be reached'];
-            },
-            onListening: (url) => announce(log, { url }, 'listening'),
-          }),
-        ]),
+    createOperationsServer({
+      host: setting.MILLRACE_HOST,
+      port: setting.MILLRACE_OPERATIONS_PORT,
+      metrics,
+      problems: async () => {
+        await database.query('SELECT 1');
+        return redis.status === 'ready' ? [] : ['redis cannot be reached'];
+      },
+      onListening: (url) => announce(log, { url }, 'listening'),
+    }),
     leadership,
     createRepeat({
       name: 'reconciler',
@@ -103,18 +99,4 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
       onError,
     }),
   ];
-}
-
-/** Something that needs no start and is closed after all that uses it. */
-function closing(name: string, stop: () => Promise<void>): Service {
-  let closed = false;
-  return {
-    name,
-    start: () => Promise.resolve(),
-    async stop() {
-      if (closed) return;
-      closed = true;
-      await stop();
-    },
-  };
 }

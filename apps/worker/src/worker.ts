@@ -8,7 +8,7 @@ import type { Service } from '@millrace/contracts';
 import { failJob, openDatabase, renewClaims } from '@millrace/ledger';
 import { createOutputValidators, createSplitCache, defaultPlanLimits } from '@millrace/plans';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
-import { announce, createOperationsServer } from '@millrace/telemetry';
+import { announce, closeOnStop, createOperationsServer } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import {
   createConsumer,
@@ -169,25 +169,21 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
   );
 
   return [
-    closing('database', () => database.close()),
-    closing('redis', async () => {
+    closeOnStop('database', () => database.close()),
+    closeOnStop('redis', async () => {
       await producer.close();
       await Promise.all([consumerRedis, producerRedis, subscriberRedis].map(closeRedis));
     }),
-    ...(setting.MILLRACE_OPERATIONS_PORT === null
-      ? []
-      : [
-          createOperationsServer({
-            host: setting.MILLRACE_HOST,
-            port: setting.MILLRACE_OPERATIONS_PORT,
-            metrics,
-            problems: async () => {
-              await database.query('SELECT 1');
-              return consumerRedis.status === 'ready' ? [] : ['redis cannot be reached'];
-            },
-            onListening: (url) => announce(log, { url }, 'listening'),
-          }),
-        ]),
+    createOperationsServer({
+      host: setting.MILLRACE_HOST,
+      port: setting.MILLRACE_OPERATIONS_PORT,
+      metrics,
+      problems: async () => {
+        await database.query('SELECT 1');
+        return consumerRedis.status === 'ready' ? [] : ['redis cannot be reached'];
+      },
+      onListening: (url) => announce(log, { url }, 'listening'),
+    }),
     feed,
     {
       name: 'cancel signals',
@@ -207,18 +203,4 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
 
 function toDeliveryWake(deliveryId: string) {
   return { deliveryId, fence: 0, turn: 0, delayMs: 0 };
-}
-
-/** Something that needs no start and is closed after all that uses it. */
-function closing(name: string, stop: () => Promise<void>): Service {
-  let closed = false;
-  return {
-    name,
-    start: () => Promise.resolve(),
-    async stop() {
-      if (closed) return;
-      closed = true;
-      await stop();
-    },
-  };
 }

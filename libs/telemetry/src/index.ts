@@ -1,4 +1,5 @@
 export { announce } from './announce.ts';
+export { closeOnStop } from './close-on-stop.ts';
 export { createLogger } from './logger.ts';
 export type { Logger, LoggerOptions } from './logger.ts';
 export { loggableFields } from './loggable-fields.ts';

@@ -5,8 +5,8 @@ import type { Metrics } from './metrics.ts';
 
 export interface OperationsServerOptions {
   host: string;
-  /** 0 takes a free port. */
-  port: number;
+  /** 0 takes a free port; null serves nothing. */
+  port: number | null;
   metrics: Metrics;
   /** What is wrong, or an empty list. */
   problems: () => Promise<string[]>;
@@ -19,6 +19,8 @@ export function createOperationsServer(options: OperationsServerOptions): Servic
   return {
     name: 'operations server',
     async start() {
+      const { port } = options;
+      if (port === null) return;
       const listening = createServer((request, response) => {
         void answer(options, request.url ?? '/').then(({ status, type, body }) => {
           response.writeHead(status, { 'content-type': type }).end(body);
@@ -26,7 +28,7 @@ export function createOperationsServer(options: OperationsServerOptions): Servic
       });
       await new Promise<void>((resolve, reject) => {
         listening.once('error', reject);
-        listening.listen(options.port, options.host, resolve);
+        listening.listen(port, options.host, resolve);
       });
       server = listening;
       const address = listening.address();

@@ -1,17 +1,7 @@
 import { formatUsd } from '@millrace/contracts';
-import type { ClaimedStep } from '@millrace/ledger';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import type { Outcome } from './decide-outcome.ts';
-import type { Passage } from './run-call.ts';
-
-/** One claim from its beginning to its end. */
-export interface CallReport {
-  step: ClaimedStep;
-  passage: Passage;
-  outcome: Outcome;
-  accepted: boolean;
-  claimedAt: number;
-}
+import type { CallReport } from './passage.ts';
 
 /** Writes the wide event of an attempt and moves the metrics. A claim that sent nothing is logged at debug level. */
 export function createCallReporter(log: Logger, metrics: Metrics): (report: CallReport) => void {

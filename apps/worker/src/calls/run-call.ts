@@ -2,7 +2,6 @@ import type { RetryPolicy, RouteConfig } from '@millrace/config';
 import type { StepWake } from '@millrace/contracts';
 import { LedgerUnavailable } from '@millrace/ledger';
 import type {
-  AttemptEnd,
   ClaimedStep,
   Departure,
   DepartureResult,
@@ -17,12 +16,12 @@ import { chooseTarget, splitTarget } from './choose-target.ts';
 import type { Claims, HeldClaim } from './claims.ts';
 import { decideOutcome } from './decide-outcome.ts';
 import type { Happening, Outcome, Situation } from './decide-outcome.ts';
+import type { CallReport, Passage } from './passage.ts';
 import { performCall } from './perform-call.ts';
 import { prepareCall } from './prepare-call.ts';
 import type { PrepareOptions, PreparedCall } from './prepare-call.ts';
 import type { RetryBudget } from './retry-budget.ts';
 import { createTextStream, noTextStream } from './text-stream.ts';
-import type { CallReport } from './report-call.ts';
 
 /** All that running a call needs. */
 export interface RunCallDependencies extends PrepareOptions {
@@ -72,16 +71,6 @@ export async function runCall(dependencies: RunCallDependencies, wake: StepWake)
   } finally {
     held.release();
   }
-}
-
-/** How far a claim got: with an attempt if a call was sent. */
-export interface Passage {
-  happening: Happening;
-  attempt: AttemptEnd | null;
-  sentAt: number | null;
-  firstTextAt: number | null;
-  endedAt: number | null;
-  purpose: 'answer' | 'repair';
 }
 
 const RETRY_WITHOUT_BUDGET_MS = 5_000;

@@ -1,0 +1,21 @@
+import type { AttemptEnd, ClaimedStep } from '@millrace/ledger';
+import type { Happening, Outcome } from './decide-outcome.ts';
+
+/** How far a claim got: with an attempt if a call was sent. */
+export interface Passage {
+  happening: Happening;
+  attempt: AttemptEnd | null;
+  sentAt: number | null;
+  firstTextAt: number | null;
+  endedAt: number | null;
+  purpose: 'answer' | 'repair';
+}
+
+/** One claim from its beginning to its end. */
+export interface CallReport {
+  step: ClaimedStep;
+  passage: Passage;
+  outcome: Outcome;
+  accepted: boolean;
+  claimedAt: number;
+}

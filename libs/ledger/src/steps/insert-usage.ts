@@ -16,10 +16,14 @@ WITH billed AS (
   ON CONFLICT DO NOTHING
   RETURNING *
 ), on_steps AS (
-  UPDATE steps s SET input_tokens = s.input_tokens + i.input_tokens,
-    cached_input_tokens = s.cached_input_tokens + i.cached_input_tokens, output_tokens = s.output_tokens + i.output_tokens,
-    reasoning_tokens = s.reasoning_tokens + i.reasoning_tokens, cost_micro_usd = s.cost_micro_usd + i.cost_micro_usd
-  FROM inserted i WHERE s.job_id = i.job_id AND s.key = i.step_key
+  UPDATE steps s SET input_tokens = s.input_tokens + t.input_tokens,
+    cached_input_tokens = s.cached_input_tokens + t.cached_input_tokens, output_tokens = s.output_tokens + t.output_tokens,
+    reasoning_tokens = s.reasoning_tokens + t.reasoning_tokens, cost_micro_usd = s.cost_micro_usd + t.cost_micro_usd
+  FROM (
+    SELECT job_id, step_key, sum(input_tokens) AS input_tokens, sum(cached_input_tokens) AS cached_input_tokens,
+      sum(output_tokens) AS output_tokens, sum(reasoning_tokens) AS reasoning_tokens, sum(cost_micro_usd) AS cost_micro_usd
+    FROM inserted GROUP BY job_id, step_key
+  ) AS t WHERE s.job_id = t.job_id AND s.key = t.step_key
 )
 UPDATE jobs SET input_tokens = jobs.input_tokens + t.input_tokens,
   cached_input_tokens = jobs.cached_input_tokens + t.cached_input_tokens,

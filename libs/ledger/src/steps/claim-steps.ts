@@ -56,6 +56,8 @@ UPDATE steps s SET
   status = 'claimed', fence = s.fence + 1, owner = $3, wake_at = now() + $4 * interval '1 millisecond', wake_count = 0,
   deaths = s.deaths + CASE WHEN free.was = 'pending' THEN 0 ELSE 1 END,
   ambiguous = s.ambiguous OR free.was = 'sent',
+  -- What a lost call may have cost stays booked on the job; the step is free to book its next call.
+  reserved_micro_usd = 0,
   ambiguous_calls = s.ambiguous_calls + CASE WHEN free.was = 'sent' THEN 1 ELSE 0 END
 FROM free, jobs j JOIN tenants t ON t.id = j.tenant_id
 WHERE s.job_id = free.job_id AND s.key = free.key AND j.id = s.job_id AND j.finished_at IS NULL

@@ -1,6 +1,6 @@
 import { appendEvents } from '../jobs/append-events.ts';
 import type { StoredEvent } from '../jobs/append-events.ts';
-import type { Database } from '../database.ts';
+import type { Database, Queryable } from '../database.ts';
 import type { StepReference } from './claim-steps.ts';
 
 /** A call that is about to leave. */
@@ -15,7 +15,8 @@ export interface Departure extends StepReference {
 
 /**
  * `go`: the attempt with this number is on record, the call may leave. `stale`: another worker has the step or the job
- * has ended. `over_cap`: the call could pass the job's cap; `othersUnderWay` tells whether waiting can help.
+ * has ended. `over_cap`: the call could pass the job's cap; `othersUnderWay` tells whether waiting can help: what a lost
+ * call has booked stays, so nobody may wait for that.
  */
 export type DepartureResult =
   | { verdict: 'go'; attempt: number; event: StoredEvent | null }
@@ -44,7 +45,13 @@ WITH departing AS (
   INSERT INTO attempts (job_id, step_key, number, fence, target, purpose, status, owner)
   SELECT job_id, key, number, fence, target, purpose, 'sent', owner FROM sent
 )
-SELECT job_id, key, number FROM sent`;
+SELECT job_id, key, number, target FROM sent`;
+
+/** Calls whose end gives room: those under way, and those of steps given up so lately that their workers still abort them. */
+const FIND_UNDER_WAY = `
+SELECT j.id FROM unnest($1::text[]) AS j (id) WHERE EXISTS (
+  SELECT FROM steps s WHERE s.job_id = j.id AND (s.status = 'sent'
+    OR s.status = 'cancelled' AND s.reserved_micro_usd > 0 AND s.finished_at > now() - interval '15 seconds'))`;
 
 /**
  * Puts calls on record before they leave, in one transaction: status, attempt, the booking against the job's cap, and
@@ -62,29 +69,46 @@ export async function markSent(
     const caps = new Map(jobs.map((job) => [job.id, job]));
     const verdicts = departures.map((departure) => book(caps.get(departure.jobId), departure));
     const leaving = departures.filter((_, index) => verdicts[index] === 'go');
-    const sent = await transaction.query<{ job_id: string; key: string; number: number }>(SEND, [
-      JSON.stringify(leaving),
-    ]);
+    const sent = await transaction.query<{ job_id: string; key: string; number: number; target: string }>(
+      SEND,
+      [JSON.stringify(leaving)],
+    );
     const attempts = new Map(sent.map((row) => [`${row.job_id} ${row.key}`, row.number]));
     const events = await appendEvents(
       transaction,
-      leaving.flatMap((each) => {
-        const attempt = attempts.get(`${each.jobId} ${each.key}`);
-        const data = { step: each.key, attempt, target: each.target };
-        return attempt === undefined ? [] : [{ jobId: each.jobId, type: 'step.started' as const, data }];
-      }),
+      sent.map((row) => ({
+        jobId: row.job_id,
+        type: 'step.started',
+        data: { step: row.key, attempt: row.number, target: row.target },
+      })),
+    );
+    const underWay = await findUnderWay(
+      transaction,
+      departures.filter((_, index) => verdicts[index] === 'over_cap'),
     );
     return departures.map((departure, index) => {
-      const verdict = verdicts[index];
-      if (verdict !== 'go') return verdict ?? { verdict: 'stale' };
-      const attempt = attempts.get(`${departure.jobId} ${departure.key}`);
+      const { jobId, key } = departure;
+      if (verdicts[index] === 'over_cap') {
+        return { verdict: 'over_cap', othersUnderWay: underWay.has(jobId) };
+      }
+      const attempt = attempts.get(`${jobId} ${key}`);
       if (attempt === undefined) return { verdict: 'stale' };
-      const event = events.find(
-        (each) => each.jobId === departure.jobId && each.data['step'] === departure.key,
-      );
+      // The same claim twice in one batch: one call leaves.
+      attempts.delete(`${jobId} ${key}`);
+      const event = events.find((each) => each.jobId === jobId && each.data['step'] === key);
       return { verdict: 'go', attempt, event: event ?? null };
     });
   });
+}
+
+async function findUnderWay(
+  transaction: Queryable,
+  departures: readonly Departure[],
+): Promise<ReadonlySet<string>> {
+  if (departures.length === 0) return new Set();
+  const jobIds = [...new Set(departures.map((each) => each.jobId))];
+  const rows = await transaction.query<{ id: string }>(FIND_UNDER_WAY, [jobIds]);
+  return new Set(rows.map((row) => row.id));
 }
 
 interface JobCap {
@@ -95,12 +119,12 @@ interface JobCap {
 }
 
 /** Books on the locked row's copy, so that calls of one job in one batch see each other. */
-function book(job: JobCap | undefined, departure: Departure): 'go' | DepartureResult {
-  if (!job) return { verdict: 'stale' };
+function book(job: JobCap | undefined, departure: Departure): 'go' | 'stale' | 'over_cap' {
+  if (!job) return 'stale';
   const booked = job.cost_micro_usd + job.reserved_micro_usd;
   const wouldPass =
     job.max_cost_micro_usd !== null && booked + departure.worstCaseMicroUsd > job.max_cost_micro_usd;
-  if (wouldPass) return { verdict: 'over_cap', othersUnderWay: job.reserved_micro_usd > 0 };
+  if (wouldPass) return 'over_cap';
   job.reserved_micro_usd += departure.worstCaseMicroUsd;
   return 'go';
 }

@@ -5,6 +5,7 @@ import type { StoredEvent } from '../jobs/append-events.ts';
 import type { Database, Queryable } from '../database.ts';
 import { insertDeliveries } from '../webhooks/insert-deliveries.ts';
 import { insertUsage } from './insert-usage.ts';
+import { isCostKnown, releaseRefused } from './release-refused.ts';
 import type { RepairState, StepReference } from './claim-steps.ts';
 
 /** What became of the call itself; null when none was sent under this claim. */
@@ -76,9 +77,9 @@ const RECORD_STEPS = `
 WITH outcome AS (
   SELECT * FROM json_to_recordset($1) AS j (
     position int, job_id text, key text, fence int, status text, output text, error text, delay_ms float8, target text,
-    pool text, repair text, counts_attempt boolean, is_repair boolean, ambiguous boolean)
+    pool text, repair text, counts_attempt boolean, is_repair boolean, ambiguous boolean, cost_known boolean)
 ), before AS (
-  SELECT s.job_id, s.key, s.reserved_micro_usd FROM steps s JOIN outcome o ON s.job_id = o.job_id AND s.key = o.key
+  SELECT s.job_id, s.key, s.reserved_micro_usd FROM steps s WHERE (s.job_id, s.key) IN (SELECT job_id, key FROM outcome)
 ), ranked AS (
   SELECT o.*, j.last_ordinal + row_number() OVER (
     PARTITION BY o.job_id, o.status IN ('completed', 'failed') ORDER BY o.position) AS next_ordinal
@@ -101,7 +102,7 @@ WITH outcome AS (
     deaths = CASE WHEN r.counts_attempt OR r.is_repair THEN 0 ELSE s.deaths END
   FROM ranked r
   WHERE s.job_id = r.job_id AND s.key = r.key AND s.fence = r.fence AND s.status IN ('claimed', 'sent')
-  RETURNING s.job_id, s.key, s.status, s.barrier, s.pool, s.fence, s.ordinal, r.position, r.ambiguous
+  RETURNING s.job_id, s.key, s.status, s.barrier, s.pool, s.fence, s.ordinal, r.position, r.ambiguous, r.cost_known
 ), ended AS (
   SELECT job_id, count(*) FILTER (WHERE status IN ('completed', 'failed'))::int AS endings,
     count(*) FILTER (WHERE status = 'completed')::int AS done,
@@ -113,7 +114,7 @@ WITH outcome AS (
     ))) AS urgent
   FROM written w GROUP BY job_id
 ), released AS (
-  SELECT b.job_id, sum(b.reserved_micro_usd) AS reserved
+  SELECT b.job_id, sum(CASE WHEN w.cost_known THEN b.reserved_micro_usd ELSE 0 END) AS reserved
   FROM before b JOIN written w ON w.job_id = b.job_id AND w.key = b.key GROUP BY b.job_id
 ), counted AS (
   UPDATE jobs SET
@@ -165,9 +166,13 @@ export async function recordOutcomes(
       outcomes.map((each) => each.key),
     ]);
     const written = await transaction.query<WrittenRow>(RECORD_STEPS, [JSON.stringify(outcomes.map(toRow))]);
+    const rows = new Map(written.map((row) => [row.position, row]));
+    await releaseRefused(
+      transaction,
+      outcomes.filter((_, position) => !rows.has(position)),
+    );
     await endAttempts(transaction, outcomes);
     await insertUsage(transaction, outcomes, new Map(jobs.map((job) => [job.id, job.tenant_id])));
-    const rows = new Map(written.map((row) => [row.position, row]));
     const events = await appendEvents(transaction, toEvents(outcomes, rows));
     const deliveries = await insertHoldDeliveries(transaction, outcomes, rows, jobs);
     return outcomes.map((outcome, position) => {
@@ -210,6 +215,7 @@ function toRow(outcome: StepOutcome, position: number) {
     fence: outcome.fence,
     status: next.status,
     ambiguous: outcome.attempt?.ambiguous ?? false,
+    cost_known: isCostKnown(outcome),
   };
   if (next.status === 'completed') return { ...base, output: JSON.stringify(next.output) };
   if (next.status !== 'pending') return { ...base, error: JSON.stringify(next.error) };

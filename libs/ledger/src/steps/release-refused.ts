@@ -1,0 +1,47 @@
+import type { Queryable } from '../database.ts';
+import type { StepOutcome } from './record-outcomes.ts';
+
+const RELEASE = `
+WITH refused AS (
+  SELECT DISTINCT ON (job_id, key, number) * FROM json_to_recordset($1) AS j (
+    job_id text, key text, number int, fence int, cost bigint, cost_known boolean)
+), dropped AS (
+  SELECT s.job_id, s.key, s.reserved_micro_usd AS reserved
+  FROM steps s JOIN refused r ON s.job_id = r.job_id AND s.key = r.key AND s.fence = r.fence
+  WHERE s.status = 'cancelled' AND r.cost_known AND s.reserved_micro_usd > 0
+), lost AS (
+  SELECT r.job_id, r.cost FROM refused r
+  JOIN attempts a ON a.job_id = r.job_id AND a.step_key = r.key AND a.number = r.number
+  WHERE a.status = 'ambiguous'
+), given_back AS (
+  SELECT j.id, coalesce((SELECT sum(reserved) FROM dropped WHERE job_id = j.id), 0) AS of_dropped,
+    coalesce((SELECT sum(cost) FROM lost WHERE job_id = j.id), 0) AS of_lost,
+    j.reserved_micro_usd - (SELECT coalesce(sum(reserved_micro_usd), 0) FROM steps WHERE job_id = j.id) AS lost_at_most
+  FROM jobs j WHERE j.id IN (SELECT job_id FROM dropped UNION SELECT job_id FROM lost)
+), cleared AS (
+  UPDATE steps s SET reserved_micro_usd = 0 FROM dropped d WHERE s.job_id = d.job_id AND s.key = d.key
+)
+UPDATE jobs SET
+  reserved_micro_usd = reserved_micro_usd - g.of_dropped - least(g.of_lost, greatest(g.lost_at_most, 0))
+FROM given_back g WHERE jobs.id = g.id`;
+
+/**
+ * Gives back what calls have booked whose outcomes came too late to change their steps: all of it where the step was given
+ * up meanwhile; of a call that counted as lost as much as it turns out to have cost (its own booking is not known any
+ * more), so that what is settled and reserved together does not grow. The caller's transaction holds the rows of jobs and
+ * steps, and has not ended the attempts yet.
+ */
+export async function releaseRefused(transaction: Queryable, refused: readonly StepOutcome[]): Promise<void> {
+  const rows = refused.flatMap((outcome) => {
+    const { jobId, key, fence, attempt } = outcome;
+    if (attempt === null) return [];
+    const cost = attempt.usage?.costMicroUsd ?? 0;
+    return [{ job_id: jobId, key, number: attempt.number, fence, cost, cost_known: isCostKnown(outcome) }];
+  });
+  if (rows.length > 0) await transaction.query(RELEASE, [JSON.stringify(rows)]);
+}
+
+/** False for a call that may have been billed without our knowing how much: what it booked stays on the job. */
+export function isCostKnown({ attempt }: StepOutcome): boolean {
+  return attempt === null || !attempt.ambiguous || attempt.usage !== null;
+}

@@ -6,6 +6,8 @@ import type { Redis } from 'ioredis';
  * ids go on growing when Redis has lost the stream. A missing stream is only begun by a caller who has asked the ledger
  * where the record stands (else a watcher may already be further than the position given).
  *
+ * The time to live is looked at now and then; that of an ended stream is left as it is.
+ *
  * KEYS: stream. ARGV: sequence, delta, payload, channel, the job's creation in ms since 1970, time to live of an open and
  * of an ended stream in ms, "1" to begin a missing stream. Announces `<id> <id of the entry before> <payload>`. Returns
  * the id, or nil when the stream is missing.
@@ -26,8 +28,10 @@ local age = time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[5])
 delta = math.max(delta + 1, math.min(age, 900000000))
 local id = string.format('%d-%d', sequence, delta)
 redis.call('XADD', KEYS[1], id, 'd', ARGV[3])
-local ttl, open, ended = redis.call('PTTL', KEYS[1]), tonumber(ARGV[6]), tonumber(ARGV[7])
-if ttl < 0 or (ttl > ended and ttl < open / 2) then redis.call('PEXPIRE', KEYS[1], open) end
+if not last or delta % 32 == 0 then
+  local ttl, open, ended = redis.call('PTTL', KEYS[1]), tonumber(ARGV[6]), tonumber(ARGV[7])
+  if ttl < 0 or (ttl > ended and ttl < open / 2) then redis.call('PEXPIRE', KEYS[1], open) end
+end
 redis.call('PUBLISH', ARGV[4], id .. ' ' .. previous .. ' ' .. ARGV[3])
 return id`;
 

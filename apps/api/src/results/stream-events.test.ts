@@ -47,18 +47,18 @@ test('over 1,000 cuts at random places no client has a gap, a double or more tha
     }
   };
   const jobs = await Promise.all([acceptScriptedJob(setup.database), acceptScriptedJob(setup.database)]);
-  const reading = jobs.map((job) => Promise.all(Array.from({ length: 14 }, () => readWithCuts(job))));
-  const options = { random: seededRandom(12), stepsEach: 4, deltasEach: 30, pauseMs: 12 };
+  const reading = jobs.map((job) => Promise.all(Array.from({ length: 10 }, () => readWithCuts(job))));
+  const options = { random: seededRandom(12), stepsEach: 4, deltasEach: 30, pauseMs: 8 };
   await Promise.all(jobs.map((job) => runRandomly(job, setup.publishers, options)));
   for (const [index, job] of jobs.entries()) {
     const expected = (await job.record()).map((each) => onTheWire(job.id, each));
-    for (const received of await withTimeout(reading[index]!, 30_000, 'all clients')) {
+    for (const received of await withTimeout(reading[index]!, 60_000, 'all clients')) {
       expect(received).toEqual(expected);
       expect(received.filter(({ event }) => event === 'job.completed')).toHaveLength(1);
     }
   }
   expect(cuts).toBeGreaterThan(1_000);
-}, 90_000);
+}, 120_000);
 
 test('the answer is an event stream that nothing on the way holds back, and every event fits the schema', async () => {
   const job = await acceptScriptedJob(setup.database);

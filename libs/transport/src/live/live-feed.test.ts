@@ -69,6 +69,24 @@ test('text that is appended after a seal lies behind it, whatever its writer kno
   expect(await feed.readDeltas(jobId, second, 1)).toEqual({ deltas: [], complete: true });
 });
 
+test('a stream without text does not outlive its job, and one with text keeps no more marks than it needs', async () => {
+  const key = names.liveStream(jobId);
+  for (const sequence of [2, 3, 4]) await feed.seal(jobId, sequence, false);
+  expect(await redis.xlen(key)).toBe(1);
+  await publisher.publishEvents([{ ...event(5), type: 'job.completed' }]);
+  expect(await redis.exists(key)).toBe(0);
+
+  await publisher.appendDelta(jobId, start, delta('a'));
+  for (const sequence of [2, 3, 4]) await publisher.publishEvents([event(sequence)]);
+  expect((await redis.xrange(key, '-', '+')).map(([id]) => id)).toEqual([
+    expect.stringMatching(/^1-/),
+    '4-0',
+  ]);
+  await publisher.publishEvents([{ ...event(5), type: 'job.completed' }]);
+  expect(await redis.xlen(key)).toBe(2);
+  expect(await redis.pttl(key)).toBeLessThanOrEqual(3_600_000);
+});
+
 test('a lost stream goes on behind the last event of the ledger', async () => {
   const asking = createLivePublisher({
     redis,

@@ -38,6 +38,8 @@ return id`;
 /**
  * Puts the mark of a lifecycle event into a job's stream, after which no delta can get an earlier position. Only where
  * there is a stream already, unless forced (a reader is about to read past it).
+ * Of marks with no text between them only the last is kept, and a stream that has none but marks goes with the job's end:
+ * even a single entry takes some 5 kB.
  *
  * KEYS: stream. ARGV: sequence, payload, time to live in ms, channel, "1" to force, "1" if the job ends with this (else
  * the time to live only counts for a stream that is new). Announces `<id> <id of the entry before> <payload>`, with `-`
@@ -52,8 +54,12 @@ if last or ARGV[5] == '1' then
   if top < tonumber(ARGV[1]) then
     redis.call('XADD', KEYS[1], ARGV[1] .. '-0', 'e', '')
     previous = last and last[1] or '0-0'
+    if last and last[2][1] == 'e' then redis.call('XDEL', KEYS[1], previous) end
   end
-  if ARGV[6] == '1' or redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
+  local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+  if ARGV[6] == '1' and first[2][1] == 'e' and redis.call('XLEN', KEYS[1]) == 1 then
+    redis.call('DEL', KEYS[1])
+  elseif ARGV[6] == '1' or redis.call('PTTL', KEYS[1]) < 0 then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 end
 if ARGV[2] ~= '' then redis.call('PUBLISH', ARGV[4], ARGV[1] .. '-0 ' .. previous .. ' ' .. ARGV[2]) end`;
 

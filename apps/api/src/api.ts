@@ -112,7 +112,8 @@ export function createApi(
       operationsRoutes({
         metrics,
         readGauges: createGauges({ database: listing, producer, isTransportReady, metrics, log }),
-        checkReadiness: () => checkReadiness({ database, isTransportReady, stopping: stopping.signal }),
+        checkReadiness: () =>
+          checkReadiness({ database, pingTransport: () => redis.ping(), stopping: stopping.signal }),
         measureScaling: () =>
           measureScaling({
             database: listing,

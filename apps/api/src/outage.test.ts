@@ -65,6 +65,15 @@ test('with a Redis that stands still jobs are accepted without delay after the f
     expect((await api.submit(key, callBody)).status).toBe(202);
     expect(performance.now() - startedAt).toBeLessThan(1_000);
   }
+  // The connection looks well; only asking tells.
+  const startedAt = performance.now();
+  const frozen = await api.send<Readiness>(null, 'GET', '/readyz');
+  expect([frozen.status, frozen.body.status, frozen.body.parts.transport.ok]).toEqual([
+    200,
+    'degraded',
+    false,
+  ]);
+  expect(performance.now() - startedAt).toBeLessThan(1_000);
 });
 
 test.each(['closed', 'frozen'] as const)(

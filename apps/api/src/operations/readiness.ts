@@ -19,6 +19,9 @@ export const readinessSchema = z
 export type Readiness = z.infer<typeof readinessSchema>;
 type Part = z.infer<typeof partSchema>;
 
+/** Redis that stands still keeps its connections; what does not answer by then is away. */
+const PATIENCE_MS = 500;
+
 /** The reconciler looks every second; work that is overdue for longer than this has nobody who reconciles. */
 const STANDSTILL_S = 30;
 
@@ -28,16 +31,20 @@ const STANDSTILL_S = 30;
  */
 export async function checkReadiness(options: {
   database: Queryable;
-  isTransportReady: () => boolean;
+  /** Asks Redis for a sign of life; rejects when it is away. */
+  pingTransport: () => Promise<unknown>;
   stopping: AbortSignal;
 }): Promise<Readiness> {
-  const overdueS = await measureOverdue(options.database).catch(() => null);
+  const [overdueS, transportAnswers] = await Promise.all([
+    measureOverdue(options.database).catch(() => null),
+    answersWithin(PATIENCE_MS, options.pingTransport()),
+  ]);
   const ledger: Part =
     overdueS === null
       ? { ok: false, detail: 'PostgreSQL does not answer' }
       : { ok: true, detail: 'PostgreSQL answers' };
-  const transport: Part = options.isTransportReady()
-    ? { ok: true, detail: 'Redis is connected' }
+  const transport: Part = transportAnswers
+    ? { ok: true, detail: 'Redis answers' }
     : { ok: false, detail: 'Redis is away; jobs are accepted and start when it is back' };
   const parts = { ledger, transport, moving: describeMoving(overdueS) };
   if (options.stopping.aborted || !ledger.ok) return { status: 'unavailable', parts };
@@ -48,4 +55,18 @@ function describeMoving(overdueS: number | null): Part {
   if (overdueS === null) return { ok: false, detail: 'unknown without PostgreSQL' };
   const detail = `the longest overdue work has been overdue for ${Math.round(overdueS)} s`;
   return { ok: overdueS < STANDSTILL_S, detail };
+}
+
+async function answersWithin(patienceMs: number, answer: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), patienceMs);
+  });
+  const answered = answer.then(
+    () => true,
+    () => false,
+  );
+  const isThere = await Promise.race([answered, patience]);
+  clearTimeout(timer);
+  return isThere;
 }

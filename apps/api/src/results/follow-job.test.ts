@@ -1,9 +1,13 @@
 import { comparePositions } from '@millrace/contracts';
 import type { EventPosition } from '@millrace/contracts';
+import { keyNames } from '@millrace/redis';
 import { createTestRedis, waitFor, withTimeout } from '@millrace/test-support';
+import { createLivePublisher } from '@millrace/transport';
+import type { LiveFeed } from '@millrace/transport';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { followJob } from './follow-job.ts';
 import type { FollowedEvent } from './follow-job.ts';
-import { setUpResults } from './testing/results-setup.ts';
+import { setUpResults, tenantId } from './testing/results-setup.ts';
 import type { ResultsSetup } from './testing/results-setup.ts';
 import { collect } from './testing/collect.ts';
 import type { Collection } from './testing/collect.ts';
@@ -198,6 +202,48 @@ test('positions only grow, also when Redis has lost the stream between two piece
   }
   expect([...positions].sort(comparePositions)).toEqual(positions);
   expect(new Set(positions.map((each) => JSON.stringify(each))).size).toBe(10);
+});
+
+test('events wait a moment for text that cannot be read just now, and only a moment', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const options = { random: seededRandom(8), stepsEach: 1, deltasEach: 3, pauseMs: 0 };
+  await runRandomly(job, setup.publishers, options);
+  let failures = 0;
+  const failing: LiveFeed = {
+    ...setup.feed,
+    async readDeltas(...request) {
+      failures += 1;
+      if (failures <= 3) throw new Error('Redis is away');
+      return setup.feed.readDeltas(...request);
+    },
+  };
+  const request = { database: setup.database, feed: failing, tenantId, jobId: job.id };
+  const after = { sequence: 0, delta: 0 };
+  const patient = collect((signal) => followJob({ ...request, after, signal }));
+  expect(await withTimeout(patient.done, 5_000, 'the end of the job')).toEqual(await job.record());
+  const away: LiveFeed = { ...setup.feed, seal: async () => Promise.reject(new Error('Redis is away')) };
+  const without = collect((signal) => followJob({ ...request, feed: away, after, signal, patienceMs: 300 }));
+  const events = (await job.record()).filter(({ kind }) => kind === 'event');
+  expect(await withTimeout(without.done, 5_000, 'the end of the job')).toEqual(events);
+});
+
+test('a writer that begins a lost stream too early is overtaken only until a follower notices', async () => {
+  const publisher = createLivePublisher({
+    redis: setup.redis,
+    names: keyNames(testRedis.prefix),
+    onError: () => undefined,
+  });
+  const job = await acceptScriptedJob(setup.database);
+  const following = follow(job.id);
+  await job.start(['a', 'b'], publisher);
+  const a = await job.send('a', publisher);
+  await (await job.send('b', publisher)).complete();
+  await following.has(6);
+  const before = following.events.length;
+  await publisher.eraseDeltas(job.id);
+  for (let index = 0; index < 200 && following.events.length === before; index += 1) await a.say(`${index}`);
+  expect(following.events.length).toBeGreaterThan(before);
+  await following.stop();
 });
 
 test('a ledger that loses its connections holds a follower up and no more', async () => {

@@ -72,7 +72,7 @@ async function drained(response: Response, stallMs: number, signal: AbortSignal)
 }
 
 /** One event on the wire. JSON has no line breaks of its own, so its text is one `data:` line. */
-export function formatEvent(jobId: string, followed: FollowedEvent): string {
+function formatEvent(jobId: string, followed: FollowedEvent): string {
   const sequenceNumber = toSequenceNumber(followed.position);
   const about = { sequence_number: sequenceNumber, job_id: jobId };
   if (followed.kind === 'delta') {

@@ -209,6 +209,17 @@ test('stopping ends all streams properly, and their clients resume elsewhere wit
   expect([...connection.events, ...elsewhere.events]).toEqual(expected);
 });
 
+test('an answer that the server itself ends ends the following too', async () => {
+  const served = await setup.serve();
+  const job = await acceptScriptedJob(setup.database);
+  const before = await readWatchers('stream');
+  const connection = await openSse(`${served.url}/v1/jobs/${job.id}/events`);
+  await waitFor(() => connection.events.length === 1, { what: 'the first event' });
+  served.endAnswers();
+  expect(await withTimeout(connection.ended, 1_000, 'the stream to end')).toBe(true);
+  await waitFor(async () => (await readWatchers('stream')) === before, { what: 'the following to end' });
+});
+
 async function finishedJob(): Promise<ScriptedJob> {
   const job = await acceptScriptedJob(setup.database);
   const options = { random: seededRandom(14), stepsEach: 1, deltasEach: 3, pauseMs: 0 };

@@ -46,6 +46,8 @@ export interface Served {
   streamEvents: StreamEvents;
   /** Bytes that were written to clients who have not taken them, in this process's memory. */
   bufferedBytes(): number;
+  /** Ends all answers, as a server that stops does. */
+  endAnswers(): void;
 }
 
 export async function setUpResults(request: { redisUrl: string; prefix: string }): Promise<ResultsSetup> {
@@ -124,6 +126,7 @@ async function untilReady(redis: Redis): Promise<void> {
 async function serveHandler(handler: StreamEvents): Promise<{
   url: string;
   bufferedBytes: () => number;
+  endAnswers: () => void;
   close: () => Promise<void>;
 }> {
   const app = express();
@@ -144,6 +147,9 @@ async function serveHandler(handler: StreamEvents): Promise<{
   return {
     url: `http://127.0.0.1:${port}`,
     bufferedBytes: () => [...responses].reduce((sum, { writableLength }) => sum + writableLength, 0),
+    endAnswers: () => {
+      for (const response of responses) response.end();
+    },
     close: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();

@@ -40,7 +40,9 @@ it('finishes 500 running jobs although Redis loses everything, and sends no reco
     jobs.map((job) => job.id),
     90_000,
   );
-  expect(ended.filter((job) => job.status !== 'completed').map((job) => [job.id, job.status, job.error])).toEqual([]);
+  expect(
+    ended.filter((job) => job.status !== 'completed').map((job) => [job.id, job.status, job.error]),
+  ).toEqual([]);
   const twice = [...completedCalls(stack.simulatorJournalPath!)].filter(([, count]) => count > 1);
   expect(twice).toEqual([]);
   expect(ended.reduce((sum, job) => sum + job.usage.ambiguous_calls, 0)).toBe(0);

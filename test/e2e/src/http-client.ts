@@ -6,16 +6,40 @@ export interface JobObject {
   status: string;
   output: unknown;
   error: { code: string; message: string } | null;
-  usage: { calls: number; ambiguous_calls: number };
+  usage: { input_tokens: number; output_tokens: number; calls: number; ambiguous_calls: number };
   cost_usd: string;
   progress: { steps_done: number; steps_known: number };
 }
 
-/** A client that does what a careful service does: it repeats with the same key until it has an answer. */
-export function createHttpClient(stack: { apiUrl: string; bootstrapKey: string }) {
-  const headers = { authorization: `Bearer ${stack.bootstrapKey}`, 'content-type': 'application/json' };
+/** A step as far as the tests look at it. */
+export interface StepObject {
+  key: string;
+  status: string;
+  target: string | null;
+  ambiguous: boolean;
+  output: unknown;
+  error: { code: string; message: string } | null;
+  attempts: { number: number; target: string; status: string; error: { code: string } | null }[];
+}
 
-  async function send(path: string, init: RequestInit & { headers?: Record<string, string> } = {}): Promise<Response> {
+/** An answer, read whole. */
+export interface HttpAnswer {
+  status: number;
+  headers: Headers;
+  text: string;
+  /** The body as JSON; undefined where it is none. */
+  body: unknown;
+  tookMs: number;
+}
+
+/** A client that does what a careful service does: it repeats with the same key until it has an answer. */
+export function createHttpClient(stack: { apiUrl: string; bootstrapKey: string }, key = stack.bootstrapKey) {
+  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
+
+  async function send(
+    path: string,
+    init: RequestInit & { headers?: Record<string, string> } = {},
+  ): Promise<Response> {
     return fetch(`${stack.apiUrl}${path}`, { ...init, headers: { ...headers, ...init.headers } });
   }
 
@@ -25,7 +49,8 @@ export function createHttpClient(stack: { apiUrl: string; bootstrapKey: string }
     for (;;) {
       const response = await send(path, { ...init, signal: AbortSignal.timeout(5_000) }).catch(() => null);
       if (response && response.status < 500 && response.status !== 429) return response;
-      if (Date.now() > deadlineAt) throw new Error(`${path}: no answer for a minute (${response?.status ?? 'no connection'})`);
+      if (Date.now() > deadlineAt)
+        throw new Error(`${path}: no answer for a minute (${response?.status ?? 'no connection'})`);
       await pause(200);
     }
   }
@@ -45,9 +70,27 @@ export function createHttpClient(stack: { apiUrl: string; bootstrapKey: string }
     async get(jobId: string): Promise<JobObject> {
       return (await (await surely(`/v1/jobs/${jobId}`)).json()) as JobObject;
     },
-    async steps(jobId: string): Promise<{ key: string; ambiguous: boolean; status: string }[]> {
+    /** Sends once and reads the answer whole; gives up after ten seconds. */
+    async ask(
+      method: string,
+      path: string,
+      body?: unknown,
+      more: Record<string, string> = {},
+    ): Promise<HttpAnswer> {
+      const startedAt = performance.now();
+      const response = await send(path, {
+        method,
+        headers: more,
+        signal: AbortSignal.timeout(10_000),
+        ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      const tookMs = performance.now() - startedAt;
+      return { status: response.status, headers: response.headers, text, body: parse(text), tookMs };
+    },
+    async steps(jobId: string): Promise<StepObject[]> {
       const list = (await (await surely(`/v1/jobs/${jobId}/steps?limit=100`)).json()) as {
-        data: { key: string; ambiguous: boolean; status: string }[];
+        data: StepObject[];
       };
       return list.data;
     },
@@ -72,4 +115,12 @@ export function createHttpClient(stack: { apiUrl: string; bootstrapKey: string }
       }
     },
   };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -32,7 +32,8 @@ it('brings 200 mixed jobs to one end each while every process is killed in turn,
   })();
 
   const jobs = [];
-  for (let index = 0; index < JOBS; index += 1) jobs.push(await client.submit(`mixed-${index}`, mixedJob(index)));
+  for (let index = 0; index < JOBS; index += 1)
+    jobs.push(await client.submit(`mixed-${index}`, mixedJob(index)));
   await kills;
   const ended = await client.allEnded(
     jobs.map((job) => job.id),
@@ -41,7 +42,9 @@ it('brings 200 mixed jobs to one end each while every process is killed in turn,
   killing = false;
 
   expect(new Set(jobs.map((job) => job.id)).size).toBe(JOBS);
-  expect(ended.filter((job) => job.status !== 'completed').map((job) => [job.id, job.status, job.error])).toEqual([]);
+  expect(
+    ended.filter((job) => job.status !== 'completed').map((job) => [job.id, job.status, job.error]),
+  ).toEqual([]);
 
   const twice = [...completedCalls(stack.simulatorJournalPath!)].filter(([, count]) => count > 1);
   for (const [step] of twice) {

@@ -13,3 +13,7 @@ export type {
   TooLarge,
 } from './domain/domain-limits.ts';
 export type { LimitReading, ObservedLimits } from './domain/observed-limits.ts';
+export { createOutputEstimator } from './estimates/output-estimator.ts';
+export type { OutputEstimator } from './estimates/output-estimator.ts';
+export { breakerStates, createBreakers } from './breaker/breakers.ts';
+export type { BreakerPolicy, Breakers, BreakerState, BreakerVerdict } from './breaker/breakers.ts';

@@ -144,6 +144,9 @@ async function retryConflicts<Result>(work: () => Promise<Result>): Promise<Resu
   }
 }
 
+/** SQLSTATE of a statement that gave up waiting for a lock (`lock_timeout`). */
+export const LOCK_NOT_AVAILABLE = '55P03';
+
 /** The SQLSTATE of an error from PostgreSQL, `""` for any other error. */
 export function sqlState(error: unknown): string {
   return error instanceof pg.DatabaseError ? (error.code ?? '') : '';

@@ -1,5 +1,5 @@
 import type { Json, LaneChoice, Priority } from '@millrace/contracts';
-import { LedgerUnavailable, sqlState } from '../database.ts';
+import { LedgerUnavailable, LOCK_NOT_AVAILABLE, sqlState } from '../database.ts';
 import type { Database, Queryable } from '../database.ts';
 
 /** A job that passed every check of the intake and waits to be committed. */
@@ -97,8 +97,6 @@ export async function acceptJobs(database: Database, jobs: readonly NewJob[]): P
     return { outcome: same ? 'replayed' : 'reused', jobId: found.id, createdAt: null };
   });
 }
-
-const LOCK_NOT_AVAILABLE = '55P03';
 
 /** When each inserted job was committed, by id; null when nothing was inserted because one of the keys is held for long. */
 async function insert(database: Queryable, jobs: readonly NewJob[]): Promise<Map<string, number> | null> {

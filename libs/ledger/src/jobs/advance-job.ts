@@ -65,8 +65,13 @@ ON CONFLICT (job_id, key) DO NOTHING
 RETURNING key, pool`;
 
 const GIVE_UP_STEPS = `
-UPDATE steps SET status = 'cancelled', wake_at = NULL, finished_at = now()
-WHERE job_id = $1 AND key = ANY ($2) AND status IN ('pending', 'collected', 'claimed', 'sent', 'held')`;
+WITH open AS (
+  SELECT job_id, key FROM steps
+  WHERE job_id = $1 AND key = ANY ($2) AND status IN ('pending', 'collected', 'claimed', 'sent', 'held')
+  ORDER BY key FOR NO KEY UPDATE
+)
+UPDATE steps s SET status = 'cancelled', wake_at = NULL, finished_at = now()
+FROM open WHERE s.job_id = open.job_id AND s.key = open.key`;
 
 const WAIT = `
 UPDATE jobs SET

@@ -29,9 +29,14 @@ UPDATE jobs SET status = $2, output = $3, error = $4, finished_at = now(), wake_
 WHERE id = $1 AND finished_at IS NULL
 RETURNING tenant_id, webhook, type, extract(epoch FROM now() - created_at)::float8 AS seconds`;
 
+/** Locked in the order of their keys, as by everybody who locks several. */
 const CANCEL_OPEN_STEPS = `
-UPDATE steps SET status = 'cancelled', wake_at = NULL, finished_at = now()
-WHERE job_id = $1 AND status IN ('pending', 'collected', 'claimed', 'sent', 'held') RETURNING key`;
+WITH open AS (
+  SELECT job_id, key FROM steps WHERE job_id = $1 AND status IN ('pending', 'collected', 'claimed', 'sent', 'held')
+  ORDER BY key FOR NO KEY UPDATE
+)
+UPDATE steps s SET status = 'cancelled', wake_at = NULL, finished_at = now()
+FROM open WHERE s.job_id = open.job_id AND s.key = open.key RETURNING s.key`;
 
 /**
  * Writes a job's terminal state, its terminal event and the webhook deliveries, and takes its open steps off the books.

@@ -1,6 +1,7 @@
 import { stepRequestSchema } from '@millrace/contracts';
 import type { Priority, StepRequest } from '@millrace/contracts';
 import { z } from 'zod';
+import { LedgerUnavailable, LOCK_NOT_AVAILABLE, sqlState } from '../database.ts';
 import type { Database, Queryable } from '../database.ts';
 
 /** A step by its place: the job and the key inside it. */
@@ -43,14 +44,29 @@ export interface ClaimedStep extends StepReference {
   createdAt: number;
 }
 
-const CLAIM = `
-WITH wanted AS (
-  SELECT DISTINCT job_id, key FROM unnest($1::text[], $2::text[]) AS w (job_id, key)
+/** How long a claim waits for those who have a step's row locked: a heartbeat, the reconciler, another claim. */
+const PATIENCE = "'250ms'";
+
+/**
+ * Rows are locked in the order that everybody keeps: jobs before steps, each in the order of their keys. The jobs of lost
+ * calls are locked because their counts change; the sort makes sure that this happens before the first step is locked.
+ */
+const claim = (locked: 'SKIP LOCKED' | '') => `
+WITH patience AS (
+  SELECT set_config('lock_timeout', ${PATIENCE}, true)
+), wanted AS (
+  SELECT DISTINCT w.job_id, w.key FROM patience, unnest($1::text[], $2::text[]) AS w (job_id, key)
+), lost_jobs AS MATERIALIZED (
+  SELECT j.id FROM jobs j WHERE j.id IN (
+    SELECT s.job_id FROM steps s JOIN wanted w ON s.job_id = w.job_id AND s.key = w.key
+    WHERE s.status = 'sent' AND s.wake_at < now())
+  ORDER BY j.id FOR NO KEY UPDATE OF j ${locked}
 ), free AS (
   SELECT s.job_id, s.key, s.status AS was FROM steps s JOIN wanted w ON s.job_id = w.job_id AND s.key = w.key
   WHERE (s.status = 'pending' AND s.not_before <= now() + interval '50 milliseconds')
-     OR (s.status IN ('claimed', 'sent') AND s.wake_at < now())
-  FOR NO KEY UPDATE OF s SKIP LOCKED
+     OR (s.status = 'claimed' AND s.wake_at < now())
+     OR (s.status = 'sent' AND s.wake_at < now() AND s.job_id IN (SELECT id FROM lost_jobs))
+  ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s ${locked}
 )
 UPDATE steps s SET
   status = 'claimed', fence = s.fence + 1, owner = $3, wake_at = now() + $4 * interval '1 millisecond', wake_count = 0,
@@ -65,6 +81,9 @@ RETURNING s.job_id, s.key, s.fence, j.tenant_id, j.request_id, j.traceparent, s.
   s.pool, s.spent_targets, s.target_attempts, s.attempts, s.repairs, s.deaths, s.repair, free.was = 'sent' AS lost_answer,
   t.ambiguous_policy, j.deadline_at, j.max_cost_micro_usd, s.created_at`;
 
+const CLAIM_UNLOCKED = claim('SKIP LOCKED');
+const CLAIM_LOCKED = claim('');
+
 const MARK_LOST = `
 WITH lost AS (
   SELECT job_id, key FROM unnest($1::text[], $2::text[]) AS l (job_id, key)
@@ -73,12 +92,15 @@ WITH lost AS (
   WHERE a.job_id = lost.job_id AND a.step_key = lost.key AND a.status = 'sent'
 )
 UPDATE jobs SET ambiguous_calls = ambiguous_calls + each.calls
-FROM (SELECT job_id, count(*)::int AS calls FROM lost GROUP BY job_id ORDER BY job_id) AS each WHERE jobs.id = each.job_id`;
+FROM (SELECT job_id, count(*)::int AS calls FROM lost GROUP BY job_id) AS each WHERE jobs.id = each.job_id`;
 
 /**
  * Claims steps for a worker: those that are free, or whose holder let its lease run out. Each claim raises the fence, so
  * that the former holder's answer is refused. Steps that somebody else holds, that must wait, or whose job has ended are
  * left out of the answer. A call whose answer got lost is marked `ambiguous` in the same transaction.
+ *
+ * Steps whose rows are locked at the moment are waited for a little in a second transaction: to leave them out would waste
+ * their wakes. A process that stands still with locks cannot make the others wait for long.
  */
 export async function claimSteps(
   database: Database,
@@ -86,8 +108,32 @@ export async function claimSteps(
   owner: string,
   leaseMs: number,
 ): Promise<ClaimedStep[]> {
+  const claimed = await claimBy(CLAIM_UNLOCKED, database, references, owner, leaseMs);
+  const names = new Set(claimed.map(nameOf));
+  const rest = references.filter((each) => !names.has(nameOf(each)));
+  if (rest.length === 0) return claimed;
+  try {
+    return [...claimed, ...(await claimBy(CLAIM_LOCKED, database, rest, owner, leaseMs))];
+  } catch (error) {
+    // What is claimed must reach its worker, whatever the second transaction met. The reconciler wakes the rest.
+    if (error instanceof LedgerUnavailable || sqlState(error) === LOCK_NOT_AVAILABLE) return claimed;
+    throw error;
+  }
+}
+
+function nameOf({ jobId, key }: StepReference): string {
+  return `${jobId} ${key}`;
+}
+
+async function claimBy(
+  statement: string,
+  database: Database,
+  references: readonly StepReference[],
+  owner: string,
+  leaseMs: number,
+): Promise<ClaimedStep[]> {
   return database.transaction(async (transaction) => {
-    const rows = await transaction.query<ClaimRow>(CLAIM, [
+    const rows = await transaction.query<ClaimRow>(statement, [
       references.map((each) => each.jobId),
       references.map((each) => each.key),
       owner,

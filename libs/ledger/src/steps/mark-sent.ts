@@ -31,10 +31,13 @@ const SEND = `
 WITH departing AS (
   SELECT * FROM json_to_recordset($1) AS j (
     "jobId" text, key text, fence int, owner text, target text, purpose text, "worstCaseMicroUsd" bigint)
+), held AS (
+  SELECT s.job_id, s.key FROM steps s JOIN departing d ON s.job_id = d."jobId" AND s.key = d.key
+  ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s
 ), sent AS (
   UPDATE steps s SET status = 'sent', calls = s.calls + 1, started_at = coalesce(s.started_at, now()),
     reserved_micro_usd = d."worstCaseMicroUsd"
-  FROM departing d
+  FROM departing d JOIN held h ON h.job_id = d."jobId" AND h.key = d.key
   WHERE s.job_id = d."jobId" AND s.key = d.key AND s.fence = d.fence AND s.status = 'claimed'
   RETURNING s.job_id, s.key, s.fence, s.calls AS number, d.owner, d.target, d.purpose, s.reserved_micro_usd
 ), booked AS (

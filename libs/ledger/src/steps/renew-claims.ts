@@ -5,6 +5,7 @@ const RENEW = `
 WITH held AS (
   SELECT s.job_id, s.key, s.fence
   FROM steps s JOIN unnest($1::text[], $2::text[], $3::int[]) AS h (job_id, key, fence) USING (job_id, key, fence)
+  WHERE s.status IN ('claimed', 'sent')
   ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s
 )
 UPDATE steps s SET wake_at = now() + $4 * interval '1 millisecond'

@@ -15,7 +15,11 @@ export async function countDeadlocks(
   maxConnections = 16,
 ): Promise<number> {
   const observer = openDatabase(testOptions(url, { maxConnections: 1 }));
-  const database = openDatabase(testOptions(url, { maxConnections, applicationName: 'workload' }));
+  // Patient: a machine that has much else to do is no reason to fail.
+  const patience = { connectTimeoutMs: 30_000, statementTimeoutMs: 20_000 };
+  const database = openDatabase(
+    testOptions(url, { ...patience, maxConnections, applicationName: 'workload' }),
+  );
   try {
     const before = await count(observer);
     await workload(database).finally(() => database.close());

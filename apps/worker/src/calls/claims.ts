@@ -15,6 +15,8 @@ export interface Claims extends Service {
   /** Ends calls of a job: all, or those of some steps. */
   abortJob(jobId: string, keys: readonly string[] | null): void;
   abortAll(reason: AbortReason): void;
+  /** Whether this claim is the oldest one held here of those whose steps `among` accepts. */
+  isFirst(claim: HeldClaim, among: (step: ClaimedStep) => boolean): boolean;
   readonly size: number;
 }
 
@@ -80,6 +82,11 @@ export function createClaims(options: ClaimsOptions): Claims {
     },
     abortAll(reason) {
       for (const entry of held.values()) abort(entry, reason);
+    },
+    isFirst(claim, among) {
+      // A map gives its entries in the order in which they came.
+      for (const { step } of held.values()) if (among(step)) return step === claim.step;
+      return false;
     },
     get size() {
       return held.size;

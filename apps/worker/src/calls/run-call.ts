@@ -88,9 +88,15 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
   });
   if (step.lostAnswer && step.ambiguousPolicy === 'hold') return unsent({ kind: 'lost_answer' });
   if (step.deaths >= dependencies.policy.maxDeaths) return unsent({ kind: 'deadly' });
+  if (mustRunApart(dependencies, held)) {
+    return unsent({ kind: 'must_wait', delayMs: WAIT_FOR_OTHER_CALLS_MS * (1 + dependencies.random()) });
+  }
 
   const prepared = prepareCall(step, dependencies);
   if (!prepared) return unsent(noProvider(step));
+
+  const capped = step.maxCostMicroUsd !== null;
+  if (capped && prepared.worstCaseMicroUsd === null) return unsent({ kind: 'unpriced' });
 
   const delayMs = await reserveCapacity(dependencies, step, prepared);
   if (delayMs > 0) return unsent({ kind: 'must_wait', delayMs });
@@ -103,7 +109,7 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
     owner: dependencies.worker,
     target: step.target,
     purpose: prepared.purpose,
-    worstCaseMicroUsd: step.maxCostMicroUsd === null ? 0 : prepared.worstCaseMicroUsd,
+    worstCaseMicroUsd: capped ? (prepared.worstCaseMicroUsd ?? 0) : 0,
   });
   if (departure.verdict === 'stale') return unsent({ kind: 'aborted', reason: 'lost' });
   if (departure.verdict === 'over_cap') {
@@ -137,6 +143,15 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
     now,
   });
   return { ...performance, sentAt, endedAt: dependencies.now(), purpose: prepared.purpose };
+}
+
+/**
+ * Steps that were there whenever a worker died may be its killers or only its neighbours. One that has a single death left
+ * runs with no other such step beside it in this process, so that the next death names the killer.
+ */
+function mustRunApart({ claims, policy }: RunCallDependencies, held: HeldClaim): boolean {
+  const isSuspect = (step: ClaimedStep): boolean => step.deaths > 0 && step.deaths === policy.maxDeaths - 1;
+  return isSuspect(held.step) && !claims.isFirst(held, isSuspect);
 }
 
 /** How long the call has to wait: 0 lets it go. Retries also need budget, so that an outage is not hammered. */

@@ -80,7 +80,7 @@ UPDATE jobs SET
   steps_known = (SELECT count(*) FROM steps WHERE job_id = $1 AND status <> 'cancelled'),
   steps_open = (SELECT count(*) FROM steps WHERE job_id = $1 AND status NOT IN ('completed', 'failed', 'cancelled')),
   wake_at = deadline_at, wake_count = 0
-WHERE id = $1`;
+WHERE id = $1 RETURNING steps_open`;
 
 const contentSchema = z.object({
   plan: planNodeSchema,
@@ -91,7 +91,7 @@ const contentSchema = z.object({
 /**
  * Carries a job on in one transaction: locks it, shows `decide` the recorded steps, and writes what it decided: new
  * steps (unique on job and key, so that two advancers do no harm) or the end. A job past its deadline expires without
- * asking. `gone` when the job has ended or does not exist.
+ * asking; one that waits while no step is open fails. `gone` when the job has ended or does not exist.
  */
 export async function advanceJob(
   database: Database,
@@ -120,7 +120,11 @@ export async function advanceJob(
     }
     const inserted = await insertSteps(transaction, jobId, job.priority, decision.steps);
     if (decision.abandoned.length > 0) await transaction.query(GIVE_UP_STEPS, [jobId, decision.abandoned]);
-    await transaction.query(WAIT, [jobId]);
+    const [waiting] = await transaction.query<{ steps_open: number }>(WAIT, [jobId]);
+    if (waiting?.steps_open === 0) {
+      const finished = await finishJob(transaction, jobId, waitsForNothing());
+      return { ...nothing('finished', job.priority), ...finished, finished };
+    }
     const events =
       job.started_at === null
         ? await appendEvents(transaction, [{ jobId, type: 'job.started', data: {} }])
@@ -136,6 +140,12 @@ function nothing(outcome: AdvanceResult['outcome'], priority: Priority): Advance
 function expired(): { kind: 'finish' } & Ending {
   const error = { code: 'deadline_exceeded', message: 'The deadline passed before the work was done.' };
   return { kind: 'finish', status: 'expired', output: null, error };
+}
+
+/** Nothing would ever wake such a job again: a mistake in the plan's interpreter must be seen, not waited for. */
+function waitsForNothing(): { kind: 'finish' } & Ending {
+  const error = { code: 'internal_error', message: 'The plan waits, and no step of it is open.' };
+  return { kind: 'finish', status: 'failed', output: null, error };
 }
 
 function toPlan(content: unknown): Pick<JobState, 'plan' | 'input' | 'params'> {

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import type { DestinationStream, Logger } from 'pino';
+import { createGatheredOutput } from './gathered-output.ts';
 import { loggableFields } from './loggable-fields.ts';
 
 export type { Logger } from 'pino';
@@ -25,7 +26,7 @@ export function createLogger(options: LoggerOptions): Logger {
       formatters: { level: (label) => ({ level: label }), log: keepLoggable },
       serializers: { err: describeError },
     },
-    options.destination ?? pino.destination(1),
+    options.destination ?? createGatheredOutput(1),
   );
 }
 

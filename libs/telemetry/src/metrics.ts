@@ -13,6 +13,7 @@ export interface Metrics {
   jobsEnded: Counter<'type' | 'status'>;
   jobSeconds: Histogram<'type'>;
   calls: Counter<'target' | 'outcome'>;
+  callErrors: Counter<'target' | 'code'>;
   callTokens: Counter<'target' | 'kind'>;
   callCostUsd: Counter<'target'>;
   callQueueSeconds: Histogram<'pool'>;
@@ -58,6 +59,10 @@ export function createMetrics(app: string): Metrics {
     jobsEnded: counter('jobs_ended_total', 'Jobs that reached a terminal state.', ['type', 'status']),
     jobSeconds: histogram('job_seconds', 'From acceptance to the terminal state.', ['type']),
     calls: counter('calls_total', 'Provider calls by outcome.', ['target', 'outcome']),
+    callErrors: counter('call_errors_total', 'Calls that failed, by code of the error catalogue.', [
+      'target',
+      'code',
+    ]),
     callTokens: counter('call_tokens_total', 'Tokens billed, by kind.', ['target', 'kind']),
     callCostUsd: counter('call_cost_usd_total', 'Cost by the price catalogue.', ['target']),
     callQueueSeconds: histogram('call_queue_seconds', 'From a step being wanted to its call leaving.', [

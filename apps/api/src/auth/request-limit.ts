@@ -74,7 +74,7 @@ export function createRequestLimit(options: RequestLimitOptions): TakeRequest {
       );
       return requests.map((request) => allowances.get(request) as Allowance);
     },
-    { maxItems: 1_000, concurrency: 2 },
+    { maxItems: 1_000, concurrency: 1 },
   );
   return (tenantId, limit) => take({ tenantId, limit });
 }

@@ -1,5 +1,5 @@
+import { randomUUID } from 'node:crypto';
 import type { Logger, Metrics } from '@millrace/telemetry';
-import { createId } from '@millrace/contracts';
 import type { NextFunction, Request, Response } from 'express';
 import type { RequestContext } from './request-context.ts';
 
@@ -18,8 +18,7 @@ export function beginRequest(options: BeginOptions) {
   return (request: Request, response: Response, next: NextFunction): void => {
     const startedAt = performance.now();
     const given = request.headers['x-request-id'];
-    const requestId =
-      typeof given === 'string' && WELL_FORMED.test(given) ? given : `req_${createId('event').slice(4)}`;
+    const requestId = typeof given === 'string' && WELL_FORMED.test(given) ? given : `req_${randomUUID()}`;
     const context: RequestContext = { requestId, event: {} };
     Object.assign(response.locals, context);
     response.setHeader('x-request-id', requestId);

@@ -28,7 +28,7 @@ export function createWakeQueue(options: {
       await producer.enqueueJobs(wakes);
       return wakes.map(() => null);
     },
-    { maxItems: 200, concurrency: 2 },
+    { maxItems: 200, concurrency: 1 },
   );
   const drop = (): void => metrics.enqueueFailures.inc({ queue: 'jobs' });
 

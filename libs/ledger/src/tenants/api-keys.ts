@@ -16,11 +16,14 @@ export interface ApiKeyRecord {
 
 const INSERT = `
 INSERT INTO api_keys (id, tenant_id, name, secret_sha256, scopes) VALUES ($1, $2, $3, $4, $5)
-ON CONFLICT (id) DO NOTHING`;
+ON CONFLICT (id) DO NOTHING RETURNING id`;
+
+const SAME = `SELECT FROM api_keys WHERE id = $1 AND tenant_id = $2 AND secret_sha256 = $3`;
 
 /**
  * Stores an API key for a tenant (which is made if it does not exist) and returns its text, `mr_<keyid>_<secret>`: the
- * only time that the secret is seen. `text` registers a key that was made elsewhere; registering it twice is harmless.
+ * only time that the secret is seen. `text` registers a key that was made elsewhere; registering it twice is harmless. Throws a
+ * TypeError when the text has another form, or when its id is taken by another secret or tenant.
  */
 export async function createApiKey(
   database: Database,
@@ -30,7 +33,12 @@ export async function createApiKey(
   const parts = parseApiKey(text);
   if (!parts) throw new TypeError('an API key has the form mr_<12 of a-z0-9>_<32 to 64 of A-Za-z0-9>');
   await ensureTenant(database, key.tenantId);
-  await database.query(INSERT, [parts.keyId, key.tenantId, key.name, sha256(parts.secret), [...key.scopes]]);
+  const hash = sha256(parts.secret);
+  const inserted = await database.query(INSERT, [parts.keyId, key.tenantId, key.name, hash, [...key.scopes]]);
+  const stands =
+    inserted.length === 1 || (await database.query(SAME, [parts.keyId, key.tenantId, hash])).length === 1;
+  if (!stands)
+    throw new TypeError(`the id "${parts.keyId}" is taken by a key with another secret or of another tenant`);
   return { text, id: parts.keyId };
 }
 

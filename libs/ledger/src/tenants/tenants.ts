@@ -38,11 +38,12 @@ export async function findTenant(database: Queryable, tenantId: string): Promise
 }
 
 const UPDATE = `
-UPDATE tenants SET ambiguous_policy = coalesce($2, ambiguous_policy), max_open_jobs = coalesce($3, max_open_jobs),
-  requests_per_minute = coalesce($4, requests_per_minute), tier = coalesce($5, tier)
+UPDATE tenants SET ambiguous_policy = coalesce($2, ambiguous_policy), tier = coalesce($3, tier),
+  max_open_jobs = CASE WHEN $4::boolean THEN $5::integer ELSE max_open_jobs END,
+  requests_per_minute = CASE WHEN $6::boolean THEN $7::integer ELSE requests_per_minute END
 WHERE id = $1 RETURNING id`;
 
-/** Changes what is given, keeps the rest; false when there is no such tenant. */
+/** Changes what is given (a limit of null: back to the deployment's default), keeps the rest; false when there is no such tenant. */
 export async function updateTenant(
   database: Queryable,
   tenantId: string,
@@ -51,9 +52,11 @@ export async function updateTenant(
   const rows = await database.query(UPDATE, [
     tenantId,
     change.ambiguousPolicy,
-    change.maxOpenJobs,
-    change.requestsPerMinute,
     change.tier,
+    change.maxOpenJobs !== undefined,
+    change.maxOpenJobs,
+    change.requestsPerMinute !== undefined,
+    change.requestsPerMinute,
   ]);
   return rows.length === 1;
 }

@@ -37,8 +37,7 @@ export type JobEventType = LifecycleEventType | 'step.delta';
 /**
  * A place in a job's event stream. Lifecycle events are numbered 1, 2, 3 … by the ledger; the text deltas that arrive
  * after lifecycle event `sequence` and before the next one have growing numbers in `delta` (0 is the event itself).
- * Deltas are not dense: a number is never less than the job's age in milliseconds, so that it cannot come back when Redis
- * has lost the stream.
+ * Deltas are not dense: they grow with the job's age, so that none comes back when Redis has lost the stream.
  */
 export interface EventPosition {
   sequence: number;

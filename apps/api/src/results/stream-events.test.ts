@@ -32,7 +32,7 @@ test('over 1,000 cuts at random places no client has a gap, a double or more tha
     const received: ReceivedEvent[] = [];
     for (;;) {
       const last = received.at(-1)?.id;
-      let left = 1 + Math.floor(random() * 12);
+      let left = 1 + Math.floor(random() * 9);
       const connection = await openSse(eventsOf(job.id), {
         headers: last === undefined ? {} : { 'Last-Event-ID': last },
         onEvent: (event, open) => {

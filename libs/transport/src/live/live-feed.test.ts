@@ -1,4 +1,4 @@
-import { createId } from '@millrace/contracts';
+import { comparePositions, createId } from '@millrace/contracts';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
 import type { RedisRole } from '@millrace/redis';
 import { createTestRedis, waitFor, withTimeout } from '@millrace/test-support';
@@ -99,6 +99,22 @@ test('a lost stream goes on behind the last event of the ledger', async () => {
   const second = await asking.appendDelta(jobId, first, delta('b'));
   expect(second.sequence).toBe(9);
   expect(second.delta).toBeGreaterThan(0);
+});
+
+test('no position comes back after a loss, not even behind a burst, for a writer that knows nothing of it', async () => {
+  const known = { sequence: 2, delta: 0 };
+  await publisher.appendDelta(jobId, start, delta('first'));
+  await publisher.publishEvents([event(2)]);
+  const burst = await Promise.all(
+    Array.from({ length: 500 }, (_, index) => publisher.appendDelta(jobId, known, delta(`${index}`))),
+  );
+  await publisher.eraseDeltas(jobId);
+  const next = await publisher.appendDelta(jobId, known, delta('next'));
+  expect(burst.filter((position) => comparePositions(position, next) >= 0)).toEqual([]);
+  await publisher.eraseDeltas(jobId);
+  await feed.seal(jobId, 2, false);
+  const last = await publisher.appendDelta(jobId, known, delta('last'));
+  expect(comparePositions(last, next)).toBeGreaterThan(0);
 });
 
 test('after an outage exactly the channels that are wanted now are subscribed, and their watchers are told', async () => {

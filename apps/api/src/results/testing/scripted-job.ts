@@ -115,11 +115,13 @@ export async function acceptScriptedJob(database: Database): Promise<ScriptedJob
         owner: 'worker',
         target: 'openai/tiny',
         worstCaseMicroUsd: 0,
+        lostAnswer: claimed.lostAnswer,
       };
       const [sent] = await markSent(database, [{ ...departure, purpose: 'answer' }]);
-      if (sent?.verdict !== 'go' || !sent.event) throw new Error(`the step ${key} cannot be sent`);
-      void publisher.publishEvents([sent.event]);
-      let position: EventPosition = { sequence: sent.event.sequence, delta: 0 };
+      const event = sent?.verdict === 'go' ? sent.events.at(-1) : undefined;
+      if (sent?.verdict !== 'go' || !event) throw new Error(`the step ${key} cannot be sent`);
+      void publisher.publishEvents(sent.events);
+      let position: EventPosition = { sequence: event.sequence, delta: 0 };
       const number = sent.attempt;
       return {
         number,

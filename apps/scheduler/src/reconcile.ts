@@ -5,9 +5,12 @@ import type { Producer } from '@millrace/transport';
 export interface ReconcileDependencies {
   database: Database;
   producer: Producer;
-  /** False when Redis has lost its content since the last call. */
+  /** False when Redis has lost its content, or is new. */
   transportIsWhole: () => Promise<boolean>;
-  onLoss: () => void;
+  /** Says that what was lost has been made due again; until then every sweep does it. */
+  markTransport: () => Promise<void>;
+  /** Told after a loss how many rows waited for wakes. */
+  onLoss: (waiting: number) => void;
   onReconciled: (kind: 'job' | 'step' | 'delivery' | 'claim_extended', count: number) => void;
   now: () => number;
   /** How long a silence of the ledger must have been before holders get a new lease after it. */
@@ -35,8 +38,8 @@ export function createReconciler(dependencies: ReconcileDependencies): Reconcile
     async sweep() {
       await forgiveOutage();
       if (!(await dependencies.transportIsWhole())) {
-        dependencies.onLoss();
-        await wakeEverything(database);
+        dependencies.onLoss(await wakeEverything(database));
+        await dependencies.markTransport();
       }
       for (;;) {
         const overdue = await findOverdue(database, AT_A_TIME);

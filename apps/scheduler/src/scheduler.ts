@@ -6,7 +6,7 @@ import { holdLease, openDatabase, pruneJobs, releaseLease } from '@millrace/ledg
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
 import { announce, closeOnStop, createOperationsServer } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
-import { checkEpoch, createProducer } from '@millrace/transport';
+import { createProducer, hasEpoch, markEpoch } from '@millrace/transport';
 import { createLeadership } from './leadership.ts';
 import { createReconciler } from './reconcile.ts';
 import { createRepeat } from './repeat.ts';
@@ -14,7 +14,6 @@ import { createRepeat } from './repeat.ts';
 const LEADER = 'scheduler';
 const PRUNE_EVERY_MS = 60_000;
 const PRUNE_AT_A_TIME = 500;
-const WORKER_LEASE_MS = 12_000;
 const OUTAGE_MS = 4_000;
 
 /** Puts the scheduler together: what runs, in the order in which it starts. */
@@ -48,10 +47,12 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
   const reconciler = createReconciler({
     database,
     producer,
-    transportIsWhole: () => checkEpoch(redis, names, holder),
-    onLoss: () => {
+    transportIsWhole: () => hasEpoch(redis, names),
+    markTransport: () => markEpoch(redis, names, holder),
+    onLoss: (count) => {
+      if (count === 0) return;
       metrics.transportLosses.inc();
-      log.warn('redis has lost its content (or is new): everything that waits is put back');
+      log.warn({ count }, 'redis has lost its content: everything that waits is put back');
     },
     onReconciled: (kind, count) => {
       if (count === 0) return;
@@ -60,7 +61,7 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
     },
     now: Date.now,
     outageMs: OUTAGE_MS,
-    leaseMs: WORKER_LEASE_MS,
+    leaseMs: setting.MILLRACE_LEASE,
   });
   const when = (): boolean => leadership.leads;
 
@@ -93,8 +94,11 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
       everyMs: PRUNE_EVERY_MS,
       when,
       work: async () => {
-        const count = await pruneJobs(database, setting.MILLRACE_JOB_RETENTION, PRUNE_AT_A_TIME);
-        if (count > 0) log.info({ count }, 'pruned jobs');
+        let count: number;
+        do {
+          count = await pruneJobs(database, setting.MILLRACE_JOB_RETENTION, PRUNE_AT_A_TIME);
+          if (count > 0) log.info({ count }, 'pruned jobs');
+        } while (count === PRUNE_AT_A_TIME && when());
       },
       onError,
     }),

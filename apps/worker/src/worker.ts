@@ -5,7 +5,7 @@ import { createCapacityBook } from '@millrace/capacity';
 import type { Config } from '@millrace/config';
 import { deliveryWakeSchema, jobWakeSchema, stepWakeSchema } from '@millrace/contracts';
 import type { Service } from '@millrace/contracts';
-import { failJob, openDatabase, renewClaims } from '@millrace/ledger';
+import { failJob, findLastSequence, openDatabase, renewClaims } from '@millrace/ledger';
 import { createOutputValidators, createSplitCache, defaultPlanLimits } from '@millrace/plans';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
 import { announce, closeOnStop, createOperationsServer } from '@millrace/telemetry';
@@ -44,6 +44,11 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
   const worker = `${hostname()}-${process.pid}`;
   const onError = (err: unknown): void => log.warn({ err }, 'trouble');
 
+  const onEnqueueError = (err: unknown): void => {
+    metrics.enqueueFailures.inc({ queue: 'worker' });
+    onError(err);
+  };
+
   const database = openDatabase({
     url: config.databaseUrl,
     maxConnections: setting.MILLRACE_DATABASE_CONNECTIONS,
@@ -64,7 +69,12 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
   const pools = [...providers.keys()];
   const isUsable = (target: string): boolean => providers.has(splitTarget(target).provider);
   const producer = createProducer({ redis: producerRedis, names, pools, onError });
-  const publisher = createLivePublisher({ redis: producerRedis, names, onError });
+  const publisher = createLivePublisher({
+    redis: producerRedis,
+    names,
+    onError,
+    findLastSequence: (jobId) => findLastSequence(database, jobId),
+  });
   const feed = createLiveFeed({ subscriber: subscriberRedis, reader: producerRedis, names, onError });
   const leaseMs = setting.MILLRACE_LEASE;
   const claims = createClaims({ leaseMs, renew: (steps) => renewClaims(database, steps, leaseMs), onError });
@@ -88,7 +98,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
       metrics.jobsEnded.inc({ type: finished.type, status: finished.status });
       metrics.jobSeconds.observe({ type: finished.type }, finished.seconds);
     },
-    onError,
+    onError: onEnqueueError,
   };
   const calling: RunCallDependencies = {
     ...createLedgerGateway(database, worker, leaseMs),
@@ -99,8 +109,8 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     callTimeoutMs: setting.MILLRACE_CALL_TIMEOUT,
     now: Date.now,
     advanceJob: (jobId) => advanceJob(advancing, jobId),
-    enqueueStep: (wake) => producer.enqueueSteps([wake]).catch(onError),
-    enqueueDeliveries: (ids) => producer.enqueueDeliveries(ids.map(toDeliveryWake)).catch(onError),
+    enqueueStep: (wake) => producer.enqueueSteps([wake]).catch(onEnqueueError),
+    enqueueDeliveries: (ids) => producer.enqueueDeliveries(ids.map(toDeliveryWake)).catch(onEnqueueError),
     claims,
     capacity: createCapacityBook({ redis: producerRedis, names, onError }),
     retryBudget: createRetryBudget({ share: 0.1, most: 10, trickleMs: 1_000, now: Date.now }),

@@ -40,7 +40,7 @@ export function banner(
     `  ${paint('gray', 'Try:')}`,
     `  curl -s '${apiUrl}/v1/jobs' -H 'authorization: Bearer ${bootstrapKey}' \\`,
     `    -H 'idempotency-key: try-1' -H 'prefer: wait=20' -H 'content-type: application/json' \\`,
-    `    -d '{"type":"call","route":"cheap","prompt":"What is a millrace?"}'`,
+    `    -d '{"type":"call","route":"cheap","prompt":"Summarise: A millrace is the channel that carries a river to the wheel. Bursts come in, a steady stream goes out."}'`,
     '',
     `  ${paint('gray', 'Ctrl-C stops everything.')}`,
     '',

@@ -48,7 +48,7 @@ export const configFileSchema = z.strictObject({
     .strictObject({
       max_attempts_per_target: z.int().min(1).max(50).default(4),
       max_attempts: z.int().min(1).max(100).default(10),
-      base_delay: z.string().default('500ms'),
+      base_delay: z.string().default('1s'),
       max_delay: z.string().default('30s'),
       max_retry_after: z.string().default('60s'),
       max_repairs: z.int().min(0).max(2).default(2),

@@ -77,7 +77,7 @@ export const settings = {
   MILLRACE_SHUTDOWN_GRACE: setting(
     duration,
     '25s',
-    apps,
+    [...apps, 'stack'],
     'How long a process finishes its work after SIGTERM before it hands it back.',
   ),
   MILLRACE_DATABASE_CONNECTIONS: setting(
@@ -145,7 +145,7 @@ export const settings = {
   MILLRACE_LEASE: setting(
     duration,
     '12s',
-    ['worker'],
+    ['worker', 'scheduler'],
     'How long a worker may be silent before others take over its steps.',
   ),
   MILLRACE_CALL_TIMEOUT: setting(duration, '10m', ['worker'], 'Longest time of one provider call.'),

@@ -72,3 +72,5 @@ export { redeliver } from './webhooks/redeliver.ts';
 export type { Redelivery } from './webhooks/redeliver.ts';
 export { rotateSecret } from './webhooks/rotate-secret.ts';
 export type { Ending, FinishedJob } from './jobs/finish-job.ts';
+export { findLastSequence } from './jobs/find-last-sequence.ts';
+export { findWebhookSecret } from './tenants/find-webhook-secret.ts';

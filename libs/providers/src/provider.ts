@@ -14,8 +14,8 @@ export interface ProviderCall {
   output: { schema: Record<string, unknown>; name: string } | null;
   maxOutputTokens: number;
   /**
-   * `job/step#fence`, so that an answer can be found at the vendor: sent as `x-client-request-id` and, to OpenAI, as
-   * `metadata.millrace_step`. Characters outside printable ASCII are replaced.
+   * `job/step#fence`, so that an answer can be found at the vendor: sent as
+   * `x-client-request-id`. Characters outside printable ASCII are replaced.
    */
   requestTag: string;
   /** From the moment the request leaves to the last byte. */

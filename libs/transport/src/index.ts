@@ -7,7 +7,7 @@ export type { LivePublisher } from './live/live-publisher.ts';
 export { createBoardAdapters } from './queues/board-adapters.ts';
 export { createConsumer } from './queues/consumer.ts';
 export type { WakeContext, ConsumerOptions, Consumer } from './queues/consumer.ts';
-export { checkEpoch } from './queues/epoch.ts';
+export { hasEpoch, markEpoch } from './queues/epoch.ts';
 export { measureQueues } from './queues/measure-queues.ts';
 export type { QueueReading } from './queues/measure-queues.ts';
 export { createProducer } from './queues/producer.ts';

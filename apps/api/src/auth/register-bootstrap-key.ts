@@ -43,7 +43,10 @@ export function createBootstrapKeyRegistration(options: {
   return {
     name: 'bootstrap key',
     async start() {
-      if (key !== null) begin(key);
+      if (key === null) return;
+      begin(key);
+      // Whoever waits for the API to listen means to use the key at once.
+      await underWay;
     },
     async stop() {
       stopped = true;

@@ -50,6 +50,7 @@ export function prepareJob(body: unknown, origin: JobOrigin, options: PrepareOpt
   const { plan, options: wanted } = splitJobRequest(parseBody(jobRequestSchema, body));
   const check = options.checkPlan(plan);
   if (!check.ok) throw new ProblemError(check.code, check.detail, { errors: check.errors });
+  if (wanted.lane === 'batch') throw refuseBatchLane();
   checkMetadata(wanted.metadata, options.limits);
   if (wanted.webhook) checkWebhookUrl(wanted.webhook.url, options.listedHosts, 'webhook.url');
   return {
@@ -90,6 +91,12 @@ function readDeadline(text: string | undefined, now: number): number | null {
   if (deadlineAt <= now) throw refuseDeadline('is in the past');
   if (deadlineAt > LATEST_AT) throw refuseDeadline('is too far away');
   return deadlineAt;
+}
+
+/** Taking it and running it at the full price would be a lie about money. */
+function refuseBatchLane(): ProblemError {
+  const message = 'the batch lane is not available in this version; use "auto" or "realtime"';
+  return new ProblemError('validation_failed', `lane: ${message}`, { errors: [{ path: 'lane', message }] });
 }
 
 function refuseDeadline(message: string): ProblemError {

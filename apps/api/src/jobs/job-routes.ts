@@ -6,6 +6,7 @@ import type { Request, RequestHandler, Response } from 'express';
 import { parseBody } from '../http/parse.ts';
 import { appliedWait, preferredWaitMs } from '../http/prefer-wait.ts';
 import { contextOf, identityOf } from '../http/request-context.ts';
+import { announce } from './announce.ts';
 import type { CancelOptions } from './cancel-job.ts';
 import { cancelAndReport } from './cancel-job.ts';
 import { jobFilterOf, stepListQuerySchema } from './list-queries.ts';
@@ -59,7 +60,7 @@ export function jobRoutes(options: JobRouteOptions): Router {
     const { steps, hasMore } = await listSteps(options.listing, page);
     response.json({
       object: 'list',
-      data: steps.map(toStepObject),
+      data: steps.map((step) => toStepObject(job.id, step)),
       has_more: hasMore,
       first_id: steps[0]?.key ?? null,
       last_id: steps.at(-1)?.key ?? null,
@@ -86,7 +87,8 @@ export function jobRoutes(options: JobRouteOptions): Router {
   });
 
   router.delete('/v1/jobs/:id', async (request, response) => {
-    const outcome = await eraseJob(database, identityOf(response).tenantId, jobIdOf(request, response));
+    const jobId = jobIdOf(request, response);
+    const outcome = await eraseJob(database, identityOf(response).tenantId, jobId);
     if (outcome === 'unknown') throw unknownJob();
     if (outcome === 'open') {
       throw new ProblemError(
@@ -97,6 +99,7 @@ export function jobRoutes(options: JobRouteOptions): Router {
         },
       );
     }
+    await announce(options, 'erasure', () => options.publisher.eraseDeltas(jobId));
     response.status(204).end();
   });
 

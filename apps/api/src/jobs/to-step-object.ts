@@ -3,7 +3,7 @@ import type { AttemptObject, StepObject, StepStatus } from '@millrace/contracts'
 import type { AttemptRecord, StepRecord } from '@millrace/ledger';
 
 /** A step as the API shows it, with every attempt. */
-export function toStepObject(step: StepRecord): StepObject {
+export function toStepObject(jobId: string, step: StepRecord): StepObject {
   return {
     key: step.key,
     object: 'step',
@@ -27,16 +27,19 @@ export function toStepObject(step: StepRecord): StepObject {
       ambiguous_calls: step.ambiguousCalls,
     },
     cost_usd: formatUsd(step.costMicroUsd),
-    attempts: step.attempts.map(toAttemptObject),
+    attempts: step.attempts.map((attempt) =>
+      toAttemptObject(`${jobId}/${step.key}#${attempt.fence}`, attempt),
+    ),
   };
 }
 
-function toAttemptObject(attempt: AttemptRecord): AttemptObject {
+function toAttemptObject(requestTag: string, attempt: AttemptRecord): AttemptObject {
   return {
     number: attempt.number,
     target: attempt.target,
     status: attempt.status,
     purpose: attempt.purpose,
+    request_tag: requestTag,
     // An attempt is recorded when it is about to be sent.
     started_at: new Date(attempt.sentAt).toISOString(),
     sent_at: new Date(attempt.sentAt).toISOString(),

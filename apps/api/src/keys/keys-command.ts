@@ -10,6 +10,8 @@ export type KeysCommand =
   | {
       action: 'tenant';
       tenantId: string;
+      /** Whether to print the secret that signs webhooks to URLs which jobs name themselves. */
+      showWebhookSecret: boolean;
       change: { ambiguousPolicy?: 'retry' | 'hold'; maxOpenJobs?: number; requestsPerMinute?: number };
     }
   | { action: 'help'; problem: string | null };
@@ -21,6 +23,7 @@ const options = {
   ambiguous: { type: 'string' },
   'max-open-jobs': { type: 'string' },
   'requests-per-minute': { type: 'string' },
+  'show-webhook-secret': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
 
@@ -58,6 +61,7 @@ function read(words: readonly string[]): KeysCommand {
       return {
         action: 'tenant',
         tenantId: required(values.tenant, '--tenant'),
+        showWebhookSecret: values['show-webhook-secret'] ?? false,
         change: {
           ...(values.ambiguous === undefined ? {} : { ambiguousPolicy: readPolicy(values.ambiguous) }),
           ...readCount('maxOpenJobs', '--max-open-jobs', values['max-open-jobs']),

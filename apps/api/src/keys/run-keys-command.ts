@@ -2,6 +2,7 @@ import {
   createApiKey,
   ensureTenant,
   findTenant,
+  findWebhookSecret,
   listApiKeys,
   revokeApiKey,
   updateTenant,
@@ -46,7 +47,13 @@ export async function runKeysCommand(
       }
       const tenant = await findTenant(database, command.tenantId);
       if (!tenant) return { lines: [`There is no tenant ${command.tenantId}.`], found: false };
-      return { lines: describeTenant(tenant), found: true };
+      if (!command.showWebhookSecret) return { lines: describeTenant(tenant), found: true };
+      const secret = await findWebhookSecret(database, command.tenantId);
+      return {
+        note: 'This secret signs webhooks to URLs that jobs name themselves:',
+        lines: [secret ?? ''],
+        found: secret !== null,
+      };
     }
   }
 }

@@ -4,6 +4,7 @@ export const usage = `Manages API keys and tenants. Keys are shown once, when th
   npm run keys -- create --tenant acme --scopes jobs[,admin,board] [--name "nightly digest"]
   npm run keys -- list [--tenant acme]
   npm run keys -- revoke KEYID
+  npm run keys -- tenants --tenant acme --show-webhook-secret
   npm run keys -- tenants --tenant acme [--ambiguous retry|hold] [--max-open-jobs N] [--requests-per-minute N]
 
 Scopes: jobs (the job and webhook routes), admin (operations), board (the dashboard).

@@ -102,8 +102,11 @@ describe('a failure that may pass', () => {
       target: 'anthropic/x',
     });
   });
+  it('stays with its target beyond that when there is no other, so that an outage is sat out', () => {
+    expect(decide(failed(), { attempts: 5, targetAttempts: 5 })).toMatchObject({ kind: 'retry' });
+  });
   it('ends the step when all attempts are used up, with the last error and its origin', () => {
-    expect(decide(failed(), { attempts: 3, targetAttempts: 3 })).toMatchObject({
+    expect(decide(failed(), { attempts: 9, targetAttempts: 9 })).toMatchObject({
       kind: 'fail',
       error: { code: 'retries_exhausted', provider: { name: 'openai', status: 503, request_id: 'req_1' } },
     });

@@ -15,6 +15,8 @@ export type Happening =
   /** The call may not leave yet. */
   | { kind: 'must_wait'; delayMs: number }
   | { kind: 'over_cap' }
+  /** The job has a cap and nobody knows what the call can cost. */
+  | { kind: 'unpriced' }
   | { kind: 'unexpected'; message: string };
 
 export type AbortReason = 'shutdown' | 'cancelled' | 'lost';
@@ -88,6 +90,11 @@ export function decideOutcome(
       return decideWait(happening.delayMs, situation);
     case 'over_cap':
       return fail('cost_cap_exceeded', 'This call could cost more than what is left of max_cost_usd.');
+    case 'unpriced':
+      return fail(
+        'cost_cap_exceeded',
+        `There is no price for ${situation.target}, so max_cost_usd cannot be kept.`,
+      );
     case 'unexpected':
       return retryOrGiveUp(happening.message, 'provider_bad_answer', situation, policy, random, null);
   }
@@ -179,7 +186,10 @@ function retryOrGiveUp(
   failure: CallFailure | null = null,
 ): Outcome {
   const usedUp = situation.attempts + 1 >= policy.maxAttempts;
-  if (!usedUp && situation.targetAttempts + 1 < policy.maxAttemptsPerTarget) {
+  // Where there is nowhere else to go, an outage of a minute must be sat out here.
+  const staysHere =
+    situation.nextTarget === null || situation.targetAttempts + 1 < policy.maxAttemptsPerTarget;
+  if (!usedUp && staysHere) {
     const ceiling = Math.min(policy.maxDelayMs, policy.baseDelayMs * 2 ** situation.targetAttempts);
     // Never before the time the provider named; after it, spread out.
     const delayMs = (retryAfterMs ?? 0) + random * ceiling;

@@ -11,7 +11,8 @@ export interface PreparedCall {
   call: ProviderCall;
   purpose: 'answer' | 'repair';
   inputTokens: number;
-  worstCaseMicroUsd: number;
+  /** Null when the catalogue has no price for the model: then no cap can be kept. */
+  worstCaseMicroUsd: number | null;
   /** What these tokens cost at this target, by the catalogue. */
   price(usage: TokenUsage, tier: string | null): { microUsd: number; known: boolean };
 }
@@ -45,12 +46,13 @@ export function prepareCall(step: ClaimedStep, options: PrepareOptions): Prepare
   const inputTokens = estimateInputTokens(call, facts?.tokenizerFactor ?? 1);
   const at = new Date(options.now());
   const unsent = { ...priced, inputTokens, maxOutputTokens: call.maxOutputTokens, tier: null, at };
+  const worstCase = worstCaseMicroUsd(options.catalogue, unsent);
   return {
     provider,
     call,
     purpose: repair === null ? 'answer' : 'repair',
     inputTokens,
-    worstCaseMicroUsd: worstCaseMicroUsd(options.catalogue, unsent).microUsd,
+    worstCaseMicroUsd: worstCase.known ? worstCase.microUsd : null,
     price: (usage, tier) => costMicroUsd(options.catalogue, { ...priced, usage, tier, at }),
   };
 }

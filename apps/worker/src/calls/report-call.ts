@@ -52,12 +52,15 @@ function count(metrics: Metrics, { step, passage, outcome, accepted, claimedAt }
   if (step.lostAnswer) metrics.ambiguousCalls.inc({ target });
   if (passage.sentAt === null || passage.endedAt === null || !passage.attempt) return;
   metrics.calls.inc({ target, outcome: outcome.kind });
-  metrics.callQueueSeconds.observe({ pool }, Math.max(0, claimedAt - step.createdAt) / 1_000);
+  // Later attempts have waited for other reasons too.
+  if (step.attempts === 0)
+    metrics.callQueueSeconds.observe({ pool }, Math.max(0, claimedAt - step.createdAt) / 1_000);
+  if (passage.attempt.error) metrics.callErrors.inc({ target, code: passage.attempt.error.code });
   metrics.callSeconds.observe({ target }, (passage.endedAt - passage.sentAt) / 1_000);
   if (passage.firstTextAt !== null) {
     metrics.callFirstTokenSeconds.observe({ target }, (passage.firstTextAt - passage.sentAt) / 1_000);
   }
-  if (!accepted) metrics.staleAnswers.inc();
+  if (!accepted && outcome.kind !== 'drop') metrics.staleAnswers.inc();
   if (passage.attempt.ambiguous) metrics.ambiguousCalls.inc({ target });
   if (passage.attempt.httpStatus === 429) metrics.providerRateLimits.inc({ pool });
   const { usage } = passage.attempt;

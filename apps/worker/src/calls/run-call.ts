@@ -110,6 +110,7 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
     target: step.target,
     purpose: prepared.purpose,
     worstCaseMicroUsd: capped ? (prepared.worstCaseMicroUsd ?? 0) : 0,
+    lostAnswer: step.lostAnswer,
   });
   if (departure.verdict === 'stale') return unsent({ kind: 'aborted', reason: 'lost' });
   if (departure.verdict === 'over_cap') {
@@ -122,14 +123,14 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
   }
 
   const sentAt = dependencies.now();
-  if (departure.event) void dependencies.publisher.publishEvents([departure.event]);
+  void dependencies.publisher.publishEvents(departure.events);
   const text = step.request.stream
     ? createTextStream({
         publisher: dependencies.publisher,
         jobId: step.jobId,
         step: step.key,
         attempt: departure.attempt,
-        after: { sequence: departure.event?.sequence ?? 0, delta: 0 },
+        after: { sequence: departure.events.at(-1)?.sequence ?? 0, delta: 0 },
         onError: dependencies.onError,
       })
     : noTextStream;

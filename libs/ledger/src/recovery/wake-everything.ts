@@ -31,10 +31,17 @@ RETURNING 1`;
 /**
  * Makes everything that waits for a wake overdue at once. For the moment when the transport is known to have lost its
  * content: the reconciler then puts all of it back, what has to wait with its delay. Goes in small statements, so that a
- * large backlog cannot run into the statement time-out; `atATime` is for tests.
+ * large backlog cannot run into the statement time-out; `atATime` is for tests. Returns how
+ * many rows waited.
  */
-export async function wakeEverything(database: Queryable, atATime = AT_A_TIME): Promise<void> {
+export async function wakeEverything(database: Queryable, atATime = AT_A_TIME): Promise<number> {
+  let woken = 0;
   for (const statement of [JOBS, STEPS, DELIVERIES]) {
-    while ((await database.query(statement, [atATime])).length === atATime);
+    let rows: number;
+    do {
+      rows = (await database.query(statement, [atATime])).length;
+      woken += rows;
+    } while (rows === atATime);
   }
+  return woken;
 }

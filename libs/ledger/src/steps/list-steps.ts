@@ -5,6 +5,8 @@ import type { Queryable } from '../database.ts';
 /** One sending of a step. Instants are milliseconds since 1970. */
 export interface AttemptRecord {
   number: number;
+  /** The claim's fence: the call was sent under the name `job/step#fence`. */
+  fence: number;
   target: string;
   purpose: 'answer' | 'repair';
   status: 'sent' | 'completed' | 'failed' | 'ambiguous' | 'interrupted' | 'cancelled';
@@ -57,7 +59,7 @@ WHERE s.job_id = $1 AND j.tenant_id = $2
 ORDER BY s.created_at, s.key LIMIT $4`;
 
 const LIST_ATTEMPTS = `
-SELECT a.step_key AS "stepKey", a.number, a.target, a.purpose, a.status, a.sent_at AS "sentAt",
+SELECT a.step_key AS "stepKey", a.number, a.fence, a.target, a.purpose, a.status, a.sent_at AS "sentAt",
   a.first_token_at AS "firstTokenAt", a.finished_at AS "finishedAt", a.provider_request_id AS "providerRequestId",
   a.http_status AS "httpStatus", a.error_code AS "errorCode", a.error_message AS "errorMessage",
   coalesce(u.input_tokens, 0) AS "inputTokens", coalesce(u.cached_input_tokens, 0) AS "cachedInputTokens",

@@ -44,11 +44,27 @@ describe('a departure', () => {
     expect(result).toMatchObject({
       verdict: 'go',
       attempt: 1,
-      event: { jobId, type: 'step.started', data: { step: 's', attempt: 1, target: 'openai/any' } },
+      events: [{ jobId, type: 'step.started', data: { step: 's', attempt: 1, target: 'openai/any' } }],
     });
     expect(await ledger.step(jobId, 's')).toMatchObject({ status: 'sent', calls: 1 });
     expect(await ledger.job(jobId)).toMatchObject({ calls: 1, reserved_micro_usd: 30, cost_micro_usd: 0 });
     expect(await attempts(jobId)).toEqual([{ number: 1, status: 'sent', fence: 1 }]);
+  });
+
+  it('after a lost answer tells watchers first to drop what they saw of it', async () => {
+    const jobId = await ledger.addJob({}, ['s']);
+    const [step] = await ledger.claim(jobId, ['s']);
+    await markSent(database, [departure(step!)]);
+    await database.query(`UPDATE steps SET wake_at = now() - interval '1 minute' WHERE job_id = $1`, [jobId]);
+    const [again] = await ledger.claim(jobId, ['s']);
+    const [result] = await markSent(database, [departure(again!)]);
+    expect(result).toMatchObject({
+      attempt: 2,
+      events: [
+        { type: 'step.retried', data: { step: 's', reason: 'lost_answer', attempt: 1 } },
+        { type: 'step.started', data: { step: 's', attempt: 2 } },
+      ],
+    });
   });
 
   it('with an old fence is stale and leaves no trace', async () => {

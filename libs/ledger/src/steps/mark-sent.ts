@@ -1,5 +1,5 @@
 import { appendEvents } from '../jobs/append-events.ts';
-import type { StoredEvent } from '../jobs/append-events.ts';
+import type { NewEvent, StoredEvent } from '../jobs/append-events.ts';
 import type { Database, Queryable } from '../database.ts';
 import type { StepReference } from './claim-steps.ts';
 
@@ -11,6 +11,8 @@ export interface Departure extends StepReference {
   purpose: 'answer' | 'repair';
   /** The most the call can cost; booked against the job's cap until the outcome is recorded. */
   worstCaseMicroUsd: number;
+  /** An earlier holder had sent the call: watchers are told to drop what they saw of it. */
+  lostAnswer: boolean;
 }
 
 /**
@@ -19,7 +21,7 @@ export interface Departure extends StepReference {
  * call has booked stays, so nobody may wait for that.
  */
 export type DepartureResult =
-  | { verdict: 'go'; attempt: number; event: StoredEvent | null }
+  | { verdict: 'go'; attempt: number; events: StoredEvent[] }
   | { verdict: 'stale' }
   | { verdict: 'over_cap'; othersUnderWay: boolean };
 
@@ -58,7 +60,7 @@ SELECT j.id FROM unnest($1::text[]) AS j (id) WHERE EXISTS (
 
 /**
  * Puts calls on record before they leave, in one transaction: status, attempt, the booking against the job's cap, and
- * the event `step.started`. After this a crash leaves an attempt whose outcome is unknown, which is the truth. Results
+ * the event `step.started` (after `step.retried` where an answer was lost). After this a crash leaves an attempt whose outcome is unknown, which is the truth. Results
  * are in the order of the list.
  */
 export async function markSent(
@@ -72,18 +74,11 @@ export async function markSent(
     const caps = new Map(jobs.map((job) => [job.id, job]));
     const verdicts = departures.map((departure) => book(caps.get(departure.jobId), departure));
     const leaving = departures.filter((_, index) => verdicts[index] === 'go');
-    const sent = await transaction.query<{ job_id: string; key: string; number: number; target: string }>(
-      SEND,
-      [JSON.stringify(leaving)],
-    );
+    const sent = await transaction.query<SentRow>(SEND, [JSON.stringify(leaving)]);
     const attempts = new Map(sent.map((row) => [`${row.job_id} ${row.key}`, row.number]));
     const events = await appendEvents(
       transaction,
-      sent.map((row) => ({
-        jobId: row.job_id,
-        type: 'step.started',
-        data: { step: row.key, attempt: row.number, target: row.target },
-      })),
+      sent.flatMap((row) => toEvents(row, leaving)),
     );
     const underWay = await findUnderWay(
       transaction,
@@ -98,8 +93,11 @@ export async function markSent(
       if (attempt === undefined) return { verdict: 'stale' };
       // The same claim twice in one batch: one call leaves.
       attempts.delete(`${jobId} ${key}`);
-      const event = events.find((each) => each.jobId === jobId && each.data['step'] === key);
-      return { verdict: 'go', attempt, event: event ?? null };
+      return {
+        verdict: 'go',
+        attempt,
+        events: events.filter((each) => each.jobId === jobId && each.data['step'] === key),
+      };
     });
   });
 }
@@ -112,6 +110,24 @@ async function findUnderWay(
   const jobIds = [...new Set(departures.map((each) => each.jobId))];
   const rows = await transaction.query<{ id: string }>(FIND_UNDER_WAY, [jobIds]);
   return new Set(rows.map((row) => row.id));
+}
+
+interface SentRow {
+  job_id: string;
+  key: string;
+  number: number;
+  target: string;
+}
+
+function toEvents(row: SentRow, leaving: readonly Departure[]): NewEvent[] {
+  const { job_id: jobId, key: step, number: attempt, target } = row;
+  const lost = leaving.some((each) => each.jobId === jobId && each.key === step && each.lostAnswer);
+  const started: NewEvent = { jobId, type: 'step.started', data: { step, attempt, target } };
+  if (!lost) return [started];
+  return [
+    { jobId, type: 'step.retried', data: { step, reason: 'lost_answer', attempt: attempt - 1 } },
+    started,
+  ];
 }
 
 interface JobCap {

@@ -266,7 +266,8 @@ function toEvents(outcomes: readonly StepOutcome[], rows: ReadonlyMap<number, Wr
     if (outcome.retried) add('step.retried', outcome.retried);
     if (row.progressed && !progressed.has(outcome.jobId)) {
       progressed.add(outcome.jobId);
-      add('job.progress', { steps_done: row.steps_done, steps_known: row.steps_known });
+      const data = { steps_done: row.steps_done, steps_known: row.steps_known };
+      events.push({ jobId: outcome.jobId, type: 'job.progress', data });
     }
     return events;
   });
@@ -295,5 +296,5 @@ async function insertHoldDeliveries(
 }
 
 function isAbout(event: StoredEvent, outcome: StepOutcome): boolean {
-  return event.data['step'] === outcome.key;
+  return event.type === 'job.progress' || event.data['step'] === outcome.key;
 }

@@ -140,7 +140,16 @@ export function newStep(shape: StepShape): NewStep {
 /** The departure of a claimed step. */
 export function departure(step: ClaimedStep, worstCaseMicroUsd = 0): Departure {
   const { jobId, key, fence, target } = step;
-  return { jobId, key, fence, owner: 'a worker', target, purpose: 'answer', worstCaseMicroUsd };
+  return {
+    jobId,
+    key,
+    fence,
+    owner: 'a worker',
+    target,
+    purpose: 'answer',
+    worstCaseMicroUsd,
+    lostAnswer: step.lostAnswer,
+  };
 }
 
 function missing(what: string): never {

@@ -60,7 +60,6 @@ describe('what is sent', () => {
       instructions: 'You explain water machines.',
       input: [{ role: 'user', content: 'What carries the river to the wheel, please?' }],
       max_output_tokens: 200,
-      metadata: { millrace_step: 'job_01/map[3]#2' },
       store: false,
       stream: true,
     });

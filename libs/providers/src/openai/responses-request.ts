@@ -1,6 +1,5 @@
 import type { ResponseCreateParamsStreaming } from 'openai/resources/responses/responses';
 import type { ProviderCall } from '../provider.ts';
-import { toRequestTag } from '../sending/request-tag.ts';
 import { hasObjectRoot, satisfiesStrictRules } from '../structured-output/openai-strict-schema.ts';
 import { withSchemaInstruction } from '../structured-output/schema-instruction.ts';
 
@@ -35,7 +34,6 @@ export function toResponsesRequest(call: ProviderCall): ResponseCreateParamsStre
       : {}),
     ...(call.serviceTier ? { service_tier: call.serviceTier } : {}),
     max_output_tokens: Math.max(SMALLEST_OUTPUT, call.maxOutputTokens),
-    metadata: { millrace_step: toRequestTag(call.requestTag) },
     store: false,
     stream: true,
   };

@@ -2,10 +2,14 @@ import type { KeyNames } from '@millrace/redis';
 import type { Redis } from 'ioredis';
 
 /**
- * Whether Redis still has what it had: true when the mark of an earlier call is there. False when it is gone (FLUSHALL,
- * a restart without its file, another server) or was never set; the mark is set then.
+ * Whether Redis still has what it had: false when the mark that {@link markEpoch} set is gone (FLUSHALL, a restart without
+ * its file, another server) or was never set.
  */
-export async function checkEpoch(redis: Redis, names: KeyNames, mark: string): Promise<boolean> {
-  const set = await redis.set(names.epoch, mark, 'NX');
-  return set === null;
+export async function hasEpoch(redis: Redis, names: KeyNames): Promise<boolean> {
+  return (await redis.exists(names.epoch)) === 1;
+}
+
+/** Sets the mark, once everything that was lost has been made due again. */
+export async function markEpoch(redis: Redis, names: KeyNames, mark: string): Promise<void> {
+  await redis.set(names.epoch, mark, 'NX');
 }

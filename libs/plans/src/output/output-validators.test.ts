@@ -82,6 +82,19 @@ test('formats and patterns are checked, and no pattern runs long', () => {
   expect(performance.now() - begin).toBeLessThan(500);
 });
 
+test.each([
+  ['polynomial of a high degree', { type: 'string', pattern: '(.*)(.*)(.*)(.*)(.*)[0-9]$' }],
+  ['exponential within bounds', { type: 'string', pattern: '^(?:[a-z]{1,16}){1,16}$' }],
+])('a check that would take for ever is broken off: %s', (_name, schema) => {
+  const check = createOutputValidator(schema);
+  const startedAt = performance.now();
+  expect(refusal(JSON.stringify(`${'a'.repeat(5_000)}!`), check).feedback).toBe(
+    'The answer takes too long to check against the JSON schema; keep its texts short and simple.',
+  );
+  expect(performance.now() - startedAt).toBeLessThan(2_000);
+  expect(check('1')).toMatchObject({ ok: false });
+});
+
 test('schemas that share an $id do not know each other', () => {
   const validators = createOutputValidators({ maxEntries: 2 });
   const text = validators.for({ $id: 'https://example.com/s', type: 'string' });

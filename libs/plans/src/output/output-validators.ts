@@ -3,6 +3,7 @@ import type { Json } from '@millrace/contracts';
 import { createOutputSchemas } from './output-schema.ts';
 import { findSchemaProblems } from './schema-problems.ts';
 import type { SchemaProblem } from './schema-problems.ts';
+import { createTimeLimit } from './time-limit.ts';
 import { validateAnswer } from './validate-answer.ts';
 import type { OutputCheck } from './validate-answer.ts';
 
@@ -17,9 +18,13 @@ export interface OutputValidators {
   check(schema: Record<string, unknown>): SchemaProblem[];
 }
 
+/** Checking takes microseconds; only patterns and schemas that mean harm, or nearly so, take longer than this. */
+const CHECK_LIMIT_MS = 500;
+
 /** Remembers at most `maxEntries` compiled schemas, those used last. One per process, made in `main`. */
 export function createOutputValidators({ maxEntries }: { maxEntries: number }): OutputValidators {
   const schemas = createOutputSchemas();
+  const limited = createTimeLimit(CHECK_LIMIT_MS);
   const known = new Map<string, OutputValidator>();
   const remember = (key: string, validator: OutputValidator): OutputValidator => {
     known.delete(key);
@@ -32,7 +37,7 @@ export function createOutputValidators({ maxEntries }: { maxEntries: number }): 
   };
   const compile = (schema: Record<string, unknown>): OutputValidator => {
     const validate = schemas.compile(schema);
-    return (text) => validateAnswer(text, validate);
+    return (text) => validateAnswer(text, validate, limited);
   };
 
   return {

@@ -3,8 +3,8 @@ const MAX_PATTERN_CHARACTERS = 1_000;
 /**
  * Why a regular expression may not be used, null when it may. Refused are those whose time can grow exponentially with the
  * text: a repeated group that itself repeats something or has alternatives of which one can begin like another, and
- * references back. It is a rule of thumb that also refuses some harmless ones; what remains is at worst polynomial, and
- * the texts they are matched against are bounded.
+ * references back. It is a rule of thumb that also refuses some harmless ones; what gets through and is slow all the same
+ * (bounded repetitions in each other, many repetitions in a row) is broken off by the time limit on every check.
  */
 export function patternProblem(pattern: string): string | null {
   if (pattern.length > MAX_PATTERN_CHARACTERS)

@@ -3,6 +3,8 @@ import { canonicalJson } from '@millrace/contracts';
 import type { Json } from '@millrace/contracts';
 import type { ErrorObject } from 'ajv';
 import type { CompiledSchema } from './output-schema.ts';
+import { TookTooLong } from './time-limit.ts';
+import type { TimeLimit } from './time-limit.ts';
 
 /** A good answer's value; or what to tell the model, and a fingerprint by which the same wrong answer is known again. */
 export type OutputCheck = { ok: true; value: Json } | { ok: false; feedback: string; fingerprint: string };
@@ -23,7 +25,7 @@ const MAX_ALL_ERRORS_CHARACTERS = 50_000;
  * for the model; it echoes less than 500 characters of the answer. `fingerprint` is the SHA-256 of the answer without
  * regard to white space and the order of keys.
  */
-export function validateAnswer(text: string, schema: CompiledSchema): OutputCheck {
+export function validateAnswer(text: string, schema: CompiledSchema, limited: TimeLimit): OutputCheck {
   const body = stripFence(text);
   let value: Json;
   try {
@@ -34,9 +36,17 @@ export function validateAnswer(text: string, schema: CompiledSchema): OutputChec
   }
   if (!isShallow(value)) return refuse(`The answer is nested more than ${MAX_DEPTH} deep.`, body);
   const validate = body.length > MAX_ALL_ERRORS_CHARACTERS ? schema.findFirst() : schema.findAll;
-  if (validate(value) === true) return { ok: true, value };
+  try {
+    if (limited(() => validate(value)) === true) return { ok: true, value };
+  } catch (error) {
+    if (!(error instanceof TookTooLong)) throw error;
+    return refuse(TOO_SLOW, canonicalJson(value));
+  }
   return refuse(describeErrors(validate.errors ?? []), canonicalJson(value));
 }
+
+const TOO_SLOW =
+  'The answer takes too long to check against the JSON schema; keep its texts short and simple.';
 
 function refuse(feedback: string, normalisedAnswer: string): OutputCheck {
   const fingerprint = createHash('sha256').update(normalisedAnswer).digest('hex');

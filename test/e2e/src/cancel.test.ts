@@ -113,8 +113,11 @@ it('leaves a job that has ended as it is', async () => {
 async function hasShownText(client: ReturnType<typeof createHttpClient>, jobId: string): Promise<void> {
   const signal = AbortSignal.timeout(10_000);
   const response = await client.send(`/v1/jobs/${jobId}/events`, { signal });
-  const decoder = new TextDecoder();
-  for await (const piece of response.body!) {
-    if (decoder.decode(piece, { stream: true }).includes('step.delta')) return;
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  for (let seen = ''; !seen.includes('step.delta');) {
+    const { done, value } = await reader.read();
+    if (done) throw new Error(`the stream ended without text: ${seen}`);
+    seen += value;
   }
+  await reader.cancel();
 }

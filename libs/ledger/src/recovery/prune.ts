@@ -13,7 +13,7 @@ WITH old AS (
 ), weighed AS (
   SELECT id, sum(steps_known) OVER (ORDER BY finished_at, id) - steps_known AS steps_before FROM old
 )
-DELETE FROM jobs WHERE id IN (SELECT id FROM weighed WHERE steps_before < ${STEPS_AT_A_TIME})
+DELETE FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM weighed WHERE steps_before < ${STEPS_AT_A_TIME}))
 RETURNING id`;
 
 /**

@@ -7,10 +7,10 @@ const AT_A_TIME = 5_000;
 
 const JOBS = `
 UPDATE jobs SET wake_at = now(), wake_count = 0
-WHERE id IN (
+WHERE id = ANY (ARRAY(
   SELECT id FROM jobs
   WHERE finished_at IS NULL AND (status = 'queued' OR steps_open <= 0) AND (wake_at IS NULL OR wake_at > now())
-  LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED)
+  LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING 1`;
 
 const STEPS = `
@@ -23,9 +23,9 @@ RETURNING 1`;
 
 const DELIVERIES = `
 UPDATE webhook_deliveries SET wake_at = now(), wake_count = 0
-WHERE id IN (
+WHERE id = ANY (ARRAY(
   SELECT id FROM webhook_deliveries WHERE status = 'pending' AND wake_at > now()
-  LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED)
+  LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED))
 RETURNING 1`;
 
 /**

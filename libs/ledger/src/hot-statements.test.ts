@@ -1,0 +1,198 @@
+import { createTestDatabase } from '@millrace/test-support';
+import type { TestDatabase } from '@millrace/test-support';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Database, Queryable } from './database.ts';
+import { acceptJobs } from './jobs/accept-jobs.ts';
+import { cancelJob } from './jobs/cancel-job.ts';
+import { findAccepted } from './jobs/find-accepted.ts';
+import { findEvents } from './jobs/find-events.ts';
+import { findJob } from './jobs/find-job.ts';
+import { listJobs } from './jobs/list-jobs.ts';
+import { extendClaims } from './recovery/extend-claims.ts';
+import { findOverdue } from './recovery/find-overdue.ts';
+import { measureLedger } from './recovery/measure-ledger.ts';
+import { postponeOverdue } from './recovery/postpone-overdue.ts';
+import { pruneJobs } from './recovery/prune.ts';
+import { wakeEverything } from './recovery/wake-everything.ts';
+import { claimSteps } from './steps/claim-steps.ts';
+import { listSteps } from './steps/list-steps.ts';
+import { markSent } from './steps/mark-sent.ts';
+import { recordOutcomes } from './steps/record-outcomes.ts';
+import { renewClaims } from './steps/renew-claims.ts';
+import { fillLedger } from './testing/fill-ledger.ts';
+import { newJob } from './testing/new-job.ts';
+import { departure, openTestLedger, waitFor } from './testing/open-test-ledger.ts';
+import type { TestLedger } from './testing/open-test-ledger.ts';
+import { attemptEnd, billed, completed, outcome } from './testing/outcomes.ts';
+import { countOpenJobs } from './tenants/tenants.ts';
+
+const JOBS = 100_000;
+let own: TestDatabase;
+let ledger: TestLedger;
+beforeAll(async () => {
+  own = await createTestDatabase();
+  ledger = await openTestLedger(own.url, {
+    maxConnections: 4,
+    statementTimeoutMs: 120_000,
+    connectTimeoutMs: 30_000,
+  });
+  await fillLedger(ledger.database, JOBS);
+}, 150_000);
+afterAll(async () => {
+  await ledger.close();
+  await own.drop();
+});
+
+const idOf = (n: number) => `job_${String(n).padStart(26, '0')}`;
+/** Jobs that wait for steps: every tenth that is no twentieth. */
+const waiting = Array.from({ length: 64 }, (_, index) => idOf(50_010 + index * 20));
+
+interface Plan {
+  'Node Type': string;
+  'Relation Name'?: string;
+  Plans?: Plan[];
+}
+
+/** Tables that grow with use. */
+const GROWING = ['jobs', 'steps', 'attempts', 'usage', 'job_events', 'webhook_deliveries'];
+
+function scans(plan: Plan): string[] {
+  const own =
+    plan['Node Type'] === 'Seq Scan' && GROWING.includes(plan['Relation Name'] ?? '')
+      ? [plan['Relation Name']!]
+      : [];
+  return [...own, ...(plan.Plans ?? []).flatMap(scans)];
+}
+
+/**
+ * Runs `work` and explains every statement that it sends: with the values at hand, and as the generic plan that a
+ * connection may change over to after some executions. Answers the sequential scans, and how long the statements took.
+ */
+async function explain(
+  work: (database: Database) => Promise<unknown>,
+): Promise<{ scans: string[]; ms: number }> {
+  const { database } = ledger;
+  const found = new Set<string>();
+  let ms = 0;
+  const watched = (queryable: Queryable): Queryable => ({
+    async query<Row>(text: string, values: readonly unknown[] = []) {
+      const plans = [await explainWith(text, values), await explainGeneric(text)];
+      for (const table of plans.flatMap(scans)) found.add(`${table} in ${text.trim().slice(0, 60)}`);
+      const startedAt = performance.now();
+      const rows = await queryable.query<Row>(text, values);
+      ms += performance.now() - startedAt;
+      return rows;
+    },
+  });
+  const transaction: Database['transaction'] = (inner) =>
+    database.transaction((each) => inner(watched(each)));
+  await work({ ...database, ...watched(database), transaction });
+  return { scans: [...found], ms };
+}
+
+type Explained = { 'QUERY PLAN': [{ Plan: Plan }] };
+
+async function explainWith(text: string, values: readonly unknown[]): Promise<Plan> {
+  const [row] = await ledger.database.query<Explained>(`EXPLAIN (FORMAT JSON) ${text}`, values);
+  return row!['QUERY PLAN'][0].Plan;
+}
+
+async function explainGeneric(text: string): Promise<Plan> {
+  return ledger.database.transaction(async (transaction) => {
+    await transaction.query('SET LOCAL plan_cache_mode = force_generic_plan');
+    await transaction.query(`PREPARE explained AS ${text}`);
+    const count = Math.max(0, ...[...text.matchAll(/\$(\d+)/g)].map((match) => Number(match[1])));
+    const values = count === 0 ? '' : `(${Array.from({ length: count }, () => 'NULL').join(', ')})`;
+    const [row] = await transaction.query<Explained>(`EXPLAIN (FORMAT JSON) EXECUTE explained${values}`);
+    await transaction.query('DEALLOCATE explained');
+    return row!['QUERY PLAN'][0].Plan;
+  });
+}
+
+const filter = {
+  tenantId: 'tenant-0',
+  status: null,
+  type: null,
+  lane: null,
+  metadata: {},
+  createdAfter: null,
+  createdBefore: null,
+  after: null,
+  before: null,
+  limit: 20,
+};
+
+describe(`with ${JOBS} jobs and five times as many steps no statement of a hot path reads a whole table`, () => {
+  const paths: Record<string, (database: Database) => Promise<unknown>> = {
+    'accepting 50 jobs, some of them known': (database) =>
+      acceptJobs(
+        database,
+        Array.from({ length: 50 }, (_, n) =>
+          newJob(n % 10 ? {} : { tenantId: 'tenant-0', idempotencyKey: `key ${(n + 1) * 100}` }),
+        ),
+      ),
+    'looking a key up': (database) => findAccepted(database, 'tenant-0', 'key 100'),
+    'looking a job up': (database) => findJob(database, 'tenant-0', idOf(100)),
+    'advancing a job': (database) => waitFor(database, waiting[0]!, ['fresh'], ['s4']),
+    'claiming, sending and recording 64 steps': async (database) => {
+      const steps = await claimSteps(
+        database,
+        waiting.map((jobId) => ({ jobId, key: 's3' })),
+        'w',
+        10_000,
+      );
+      expect(steps).toHaveLength(64);
+      const sent = await markSent(
+        database,
+        steps.map((step) => departure(step)),
+      );
+      expect(sent.every((each) => each.verdict === 'go')).toBe(true);
+      await renewClaims(database, steps, 10_000);
+      const ends = steps.map((step) => outcome(step, completed(), attemptEnd(2, { usage: billed(1) })));
+      expect((await recordOutcomes(database, ends)).every((each) => each.accepted)).toBe(true);
+      // Refused this time, and so read on another path.
+      await recordOutcomes(database, ends);
+    },
+    'cancelling a job': (database) => cancelJob(database, 'tenant-0', waiting[1]!),
+    'finding and postponing what is overdue': async (database) => {
+      await ledger.database.query(
+        'UPDATE jobs SET wake_at = now() WHERE id BETWEEN $1 AND $2 AND wake_at IS NOT NULL',
+        [idOf(90_000), idOf(91_000)],
+      );
+      await ledger.database.query(
+        'UPDATE steps SET wake_at = now() WHERE job_id BETWEEN $1 AND $2 AND wake_at IS NOT NULL',
+        [idOf(90_000), idOf(91_000)],
+      );
+      const overdue = await findOverdue(database, 1_000);
+      expect(overdue.jobs.length).toBeGreaterThan(40);
+      expect(overdue.steps.length).toBeGreaterThan(80);
+      await postponeOverdue(database, overdue);
+    },
+    'giving holders a new lease': (database) => extendClaims(database, 1_000),
+    'reading the events of a job': (database) => findEvents(database, idOf(500), 2, 100),
+    'a page of jobs': (database) => listJobs(database, filter),
+    'a page of jobs in the middle': (database) =>
+      listJobs(database, { ...filter, after: idOf(50_000), status: 'failed' }),
+    'a page of jobs, backwards and filtered by metadata': (database) =>
+      listJobs(database, {
+        ...filter,
+        before: idOf(50_000),
+        metadata: { user: 'u40' },
+        createdAfter: 1,
+        type: 'call',
+      }),
+    'a page of steps with their attempts': (database) =>
+      listSteps(database, { tenantId: 'tenant-0', jobId: idOf(4), after: 's1', limit: 10 }),
+    'counting open jobs': (database) => countOpenJobs(database),
+    'measuring the ledger': (database) => measureLedger(database),
+    'waking everything': (database) => wakeEverything(database),
+    pruning: (database) => pruneJobs(database, 19 * 86_400_000, 5),
+  };
+  for (const [name, work] of Object.entries(paths)) {
+    it(`when ${name}`, async () => {
+      const explained = await explain(work);
+      if (process.env['TEST_TIMINGS']) console.log(`${name}: ${explained.ms.toFixed(1)} ms`);
+      expect(explained.scans).toEqual([]);
+    });
+  }
+});

@@ -27,12 +27,12 @@ import { createCallReporter } from './calls/report-call.ts';
 import { createRetryBudget } from './calls/retry-budget.ts';
 import { runCall } from './calls/run-call.ts';
 import type { RunCallDependencies } from './calls/run-call.ts';
-import { advanceJob } from './jobs/advance-job.ts';
-import type { AdvanceDependencies } from './jobs/advance-job.ts';
+import { createAdvancer } from './jobs/create-advancer.ts';
+import type { AdvanceDependencies } from './jobs/create-advancer.ts';
 import { createWorkStop } from './work-stop.ts';
 import { defaultDeliverySettings, deliverWebhook } from './webhooks/deliver.ts';
 
-const JOBS_AT_A_TIME = 16;
+const JOBS_AT_A_TIME = 48;
 const DELIVERIES_AT_A_TIME = 32;
 /** A plan that took its process down this often is given up. */
 const MOST_STALLS = 3;
@@ -100,6 +100,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     },
     onError: onEnqueueError,
   };
+  const advanceJob = createAdvancer(advancing);
   const calling: RunCallDependencies = {
     ...createLedgerGateway(database, worker, leaseMs),
     worker,
@@ -108,7 +109,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     defaultMaxOutputTokens: config.limits.defaultMaxOutputTokens,
     callTimeoutMs: setting.MILLRACE_CALL_TIMEOUT,
     now: Date.now,
-    advanceJob: (jobId) => advanceJob(advancing, jobId),
+    advanceJob,
     enqueueStep: (wake) => producer.enqueueSteps([wake]).catch(onEnqueueError),
     enqueueDeliveries: (ids) => producer.enqueueDeliveries(ids.map(toDeliveryWake)).catch(onEnqueueError),
     claims,
@@ -131,7 +132,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     concurrency: JOBS_AT_A_TIME,
     payload: jobWakeSchema,
     handle: async ({ jobId }, { stalls }) => {
-      if (stalls < MOST_STALLS) return advanceJob(advancing, jobId);
+      if (stalls < MOST_STALLS) return advanceJob(jobId);
       const error = { code: 'worker_crashed', message: 'The worker died each time it worked on this plan.' };
       const finished = await failJob(database, jobId, error);
       if (!finished) return;

@@ -3,7 +3,7 @@ export type { Queryable, Database, DatabaseOptions } from './database.ts';
 export { gather } from './gather.ts';
 export { acceptJobs } from './jobs/accept-jobs.ts';
 export type { NewJob, AcceptResult } from './jobs/accept-jobs.ts';
-export { advanceJob } from './jobs/advance-job.ts';
+export { advanceJob, advanceJobs } from './jobs/advance-job.ts';
 export type { RecordedStep, JobState, NewStep, AdvanceDecision, AdvanceResult } from './jobs/advance-job.ts';
 export type { StoredEvent } from './jobs/append-events.ts';
 export { cancelJob } from './jobs/cancel-job.ts';

@@ -1,5 +1,5 @@
 import type { StepWake } from '@millrace/contracts';
-import { claimSteps, gather, markSent, recordOutcomes } from '@millrace/ledger';
+import { LedgerUnavailable, claimSteps, gather, markSent, recordOutcomes } from '@millrace/ledger';
 import type {
   ClaimedStep,
   Database,
@@ -17,7 +17,11 @@ export interface LedgerGateway {
 }
 
 /** Two transactions of a kind may be under way: one commits while the next one fills. */
-const BATCH = { maxItems: 64, concurrency: 2, retryAlone: () => true } as const;
+const BATCH = {
+  maxItems: 64,
+  concurrency: 2,
+  retryAlone: (error: unknown) => !(error instanceof LedgerUnavailable),
+} as const;
 
 export function createLedgerGateway(database: Database, worker: string, leaseMs: number): LedgerGateway {
   return {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Database, Queryable } from '../database.ts';
 import { appendEvents } from './append-events.ts';
 import type { StoredEvent } from './append-events.ts';
-import { finishJob } from './finish-job.ts';
+import { finishJobs } from './finish-job.ts';
 import type { Ending, FinishedJob } from './finish-job.ts';
 
 /** A step of the job as the ledger has it. `ordinal` numbers the endings 1, 2, 3 … in the order they were recorded. */
@@ -52,35 +52,41 @@ export interface AdvanceResult {
 }
 
 const LOCK = `
-SELECT id, status, priority, content, started_at, deadline_at <= now() AS late FROM jobs
-WHERE id = $1 AND finished_at IS NULL FOR NO KEY UPDATE`;
+SELECT id, priority, content, started_at, deadline_at <= now() AS late FROM jobs
+WHERE id = ANY ($1) AND finished_at IS NULL ORDER BY id FOR NO KEY UPDATE`;
 
-const LOAD_STEPS = `SELECT key, status, output, error, ordinal FROM steps WHERE job_id = $1`;
+const LOAD_STEPS = `SELECT job_id, key, status, output, error, ordinal FROM steps WHERE job_id = ANY ($1)`;
 
 const INSERT_STEPS = `
 INSERT INTO steps (job_id, key, barrier, priority, route, target, pool, request, wake_at)
-SELECT $1, key, barrier, $2, route, target, pool, request::json, now() + interval '10 seconds'
-FROM json_to_recordset($3) AS j (key text, barrier text, route text, target text, pool text, request text)
+SELECT job_id, key, barrier, priority, route, target, pool, request::json, now() + interval '10 seconds'
+FROM json_to_recordset($1) AS j (
+  job_id text, key text, barrier text, priority text, route text, target text, pool text, request text)
 ON CONFLICT (job_id, key) DO NOTHING
-RETURNING key, pool`;
+RETURNING job_id, key, pool`;
 
 const GIVE_UP_STEPS = `
 WITH open AS (
-  SELECT job_id, key FROM steps
-  WHERE job_id = $1 AND key = ANY ($2) AND status IN ('pending', 'collected', 'claimed', 'sent', 'held')
-  ORDER BY key FOR NO KEY UPDATE
+  SELECT s.job_id, s.key FROM steps s JOIN unnest($1::text[], $2::text[]) AS a (job_id, key) USING (job_id, key)
+  WHERE s.status IN ('pending', 'collected', 'claimed', 'sent', 'held')
+  ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s
 )
 UPDATE steps s SET status = 'cancelled', wake_at = NULL, finished_at = now()
 FROM open WHERE s.job_id = open.job_id AND s.key = open.key`;
 
 const WAIT = `
+WITH counted AS (
+  SELECT job_id, count(*) FILTER (WHERE status <> 'cancelled')::int AS known,
+    count(*) FILTER (WHERE status NOT IN ('completed', 'failed', 'cancelled'))::int AS open,
+    bool_or(status = 'held') AS holds
+  FROM steps WHERE job_id = ANY ($1) GROUP BY job_id
+)
 UPDATE jobs SET
-  status = CASE WHEN EXISTS (SELECT FROM steps WHERE job_id = $1 AND status = 'held') THEN 'requires_action' ELSE 'in_progress' END,
-  started_at = coalesce(started_at, now()),
-  steps_known = (SELECT count(*) FROM steps WHERE job_id = $1 AND status <> 'cancelled'),
-  steps_open = (SELECT count(*) FROM steps WHERE job_id = $1 AND status NOT IN ('completed', 'failed', 'cancelled')),
+  status = CASE WHEN c.holds THEN 'requires_action' ELSE 'in_progress' END,
+  started_at = coalesce(started_at, now()), steps_known = coalesce(c.known, 0), steps_open = coalesce(c.open, 0),
   wake_at = deadline_at, wake_count = 0
-WHERE id = $1 RETURNING steps_open`;
+FROM unnest($1::text[]) AS w (id) LEFT JOIN counted c ON c.job_id = w.id
+WHERE jobs.id = w.id RETURNING jobs.id, steps_open`;
 
 const contentSchema = z.object({
   plan: planNodeSchema,
@@ -89,49 +95,81 @@ const contentSchema = z.object({
 });
 
 /**
- * Carries a job on in one transaction: locks it, shows `decide` the recorded steps, and writes what it decided: new
- * steps (unique on job and key, so that two advancers do no harm) or the end. A job past its deadline expires without
- * asking; one that waits while no step is open fails. `gone` when the job has ended or does not exist.
+ * Carries jobs on in one transaction: locks them, shows `decide` the recorded steps of each, and writes what it decided:
+ * new steps (unique on job and key, so that two advancers do no harm) or the end. A job past its deadline expires without
+ * asking; one that waits while no step is open fails. `gone` when a job has ended or does not exist. The results are in
+ * the order of the ids, which must be distinct; when `decide` throws for one job, nothing is written for any.
  */
+export async function advanceJobs(
+  database: Database,
+  jobIds: readonly string[],
+  decide: (state: JobState) => Promise<AdvanceDecision>,
+): Promise<AdvanceResult[]> {
+  return database.transaction(async (transaction) => {
+    const jobs = await transaction.query<LockedJob>(LOCK, [jobIds]);
+    const steps = await loadSteps(
+      transaction,
+      jobs.map((job) => job.id),
+    );
+    const waits = new Map<LockedJob, AdvanceDecision & { kind: 'wait' }>();
+    const endings = new Map<string, Ending>();
+    for (const job of jobs) {
+      const state = () => ({
+        jobId: job.id,
+        priority: job.priority,
+        ...toPlan(job.content),
+        steps: stepsOf(steps, job),
+      });
+      const decision = job.late ? expired() : await decide(state());
+      if (decision.kind === 'finish') endings.set(job.id, decision);
+      else waits.set(job, decision);
+    }
+    const inserted = await insertSteps(transaction, waits);
+    await giveUpSteps(transaction, waits);
+    for (const jobId of await wait(transaction, waits)) endings.set(jobId, waitsForNothing());
+    const fresh = [...waits.keys()].filter((job) => job.started_at === null && !endings.has(job.id));
+    const started = await appendEvents(
+      transaction,
+      fresh.map((job) => ({ jobId: job.id, type: 'job.started', data: {} })),
+    );
+    const finished = await finishJobs(transaction, endings);
+    const byId = new Map(jobs.map((job) => [job.id, job]));
+    return jobIds.map((jobId) => {
+      const job = byId.get(jobId);
+      if (!job) return nothing('gone', 'standard');
+      const end = finished.get(jobId);
+      if (end) return { ...nothing('finished', job.priority), ...end, finished: end };
+      return {
+        ...nothing('waiting', job.priority),
+        steps: inserted
+          .filter((step) => step.job_id === jobId)
+          .map(({ key, pool }) => ({ key, pool, fence: 0 })),
+        events: started.filter((event) => event.jobId === jobId),
+        abandoned: waits.get(job)?.abandoned ?? [],
+      };
+    });
+  });
+}
+
+/** {@link advanceJobs} for one job. */
 export async function advanceJob(
   database: Database,
   jobId: string,
   decide: (state: JobState) => Promise<AdvanceDecision>,
 ): Promise<AdvanceResult> {
-  return database.transaction(async (transaction) => {
-    const [job] = await transaction.query<{
-      priority: Priority;
-      content: unknown;
-      started_at: number | null;
-      late: boolean | null;
-    }>(LOCK, [jobId]);
-    if (!job) return nothing('gone', 'standard');
-    const decision = job.late
-      ? expired()
-      : await decide({
-          jobId,
-          priority: job.priority,
-          ...toPlan(job.content),
-          steps: await loadSteps(transaction, jobId),
-        });
-    if (decision.kind === 'finish') {
-      const finished = await finishJob(transaction, jobId, decision);
-      return { ...nothing('finished', job.priority), ...finished, finished };
-    }
-    const inserted = await insertSteps(transaction, jobId, job.priority, decision.steps);
-    if (decision.abandoned.length > 0) await transaction.query(GIVE_UP_STEPS, [jobId, decision.abandoned]);
-    const [waiting] = await transaction.query<{ steps_open: number }>(WAIT, [jobId]);
-    if (waiting?.steps_open === 0) {
-      const finished = await finishJob(transaction, jobId, waitsForNothing());
-      return { ...nothing('finished', job.priority), ...finished, finished };
-    }
-    const events =
-      job.started_at === null
-        ? await appendEvents(transaction, [{ jobId, type: 'job.started', data: {} }])
-        : [];
-    return { ...nothing('waiting', job.priority), steps: inserted, events, abandoned: decision.abandoned };
-  });
+  const [result] = await advanceJobs(database, [jobId], decide);
+  return result ?? nothing('gone', 'standard');
 }
+
+interface LockedJob {
+  id: string;
+  priority: Priority;
+  content: unknown;
+  started_at: number | null;
+  late: boolean | null;
+}
+
+type Waits = ReadonlyMap<LockedJob, AdvanceDecision & { kind: 'wait' }>;
 
 function nothing(outcome: AdvanceResult['outcome'], priority: Priority): AdvanceResult {
   return { outcome, priority, steps: [], events: [], deliveryIds: [], abandoned: [], finished: null };
@@ -153,16 +191,23 @@ function toPlan(content: unknown): Pick<JobState, 'plan' | 'input' | 'params'> {
   return { plan: parsed.plan, input: parsed.input, params: parsed.params };
 }
 
-async function loadSteps(transaction: Queryable, jobId: string): Promise<Map<string, RecordedStep>> {
-  const rows = await transaction.query<{
-    key: string;
-    status: string;
-    output: unknown;
-    error: unknown;
-    ordinal: number | null;
-  }>(LOAD_STEPS, [jobId]);
+interface StepRow {
+  job_id: string;
+  key: string;
+  status: string;
+  output: unknown;
+  error: unknown;
+  ordinal: number | null;
+}
+
+async function loadSteps(transaction: Queryable, jobIds: readonly string[]): Promise<Map<string, StepRow[]>> {
+  if (jobIds.length === 0) return new Map();
+  return Map.groupBy(await transaction.query<StepRow>(LOAD_STEPS, [jobIds]), (row) => row.job_id);
+}
+
+function stepsOf(rows: ReadonlyMap<string, StepRow[]>, job: LockedJob): Map<string, RecordedStep> {
   return new Map(
-    rows.map((row) => [
+    (rows.get(job.id) ?? []).map((row) => [
       row.key,
       {
         key: row.key,
@@ -177,17 +222,33 @@ async function loadSteps(transaction: Queryable, jobId: string): Promise<Map<str
 
 async function insertSteps(
   transaction: Queryable,
-  jobId: string,
-  priority: Priority,
-  steps: readonly NewStep[],
-): Promise<AdvanceResult['steps']> {
-  if (steps.length === 0) return [];
-  const rows = await transaction.query<{ key: string; pool: string }>(INSERT_STEPS, [
-    jobId,
-    priority,
-    JSON.stringify(
-      steps.map((step) => ({ ...step, route: step.request.route, request: JSON.stringify(step.request) })),
-    ),
+  waits: Waits,
+): Promise<{ job_id: string; key: string; pool: string }[]> {
+  const rows = [...waits].flatMap(([job, { steps }]) =>
+    steps.map((step) => ({
+      job_id: job.id,
+      priority: job.priority,
+      ...step,
+      route: step.request.route,
+      request: JSON.stringify(step.request),
+    })),
+  );
+  return rows.length === 0 ? [] : transaction.query(INSERT_STEPS, [JSON.stringify(rows)]);
+}
+
+async function giveUpSteps(transaction: Queryable, waits: Waits): Promise<void> {
+  const given = [...waits].flatMap(([job, { abandoned }]) =>
+    abandoned.map((key) => ({ jobId: job.id, key })),
+  );
+  if (given.length === 0) return;
+  await transaction.query(GIVE_UP_STEPS, [given.map((each) => each.jobId), given.map((each) => each.key)]);
+}
+
+/** Counts the steps of waiting jobs, and returns the jobs that nothing would ever wake. */
+async function wait(transaction: Queryable, waits: Waits): Promise<string[]> {
+  if (waits.size === 0) return [];
+  const rows = await transaction.query<{ id: string; steps_open: number }>(WAIT, [
+    [...waits.keys()].map((job) => job.id),
   ]);
-  return rows.map((row) => ({ ...row, fence: 0 }));
+  return rows.filter((row) => row.steps_open === 0).map((row) => row.id);
 }

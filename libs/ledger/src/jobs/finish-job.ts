@@ -25,58 +25,96 @@ export interface FinishedJob {
 }
 
 const FINISH = `
-UPDATE jobs SET status = $2, output = $3, error = $4, finished_at = now(), wake_at = NULL, steps_open = 0
-WHERE id = $1 AND finished_at IS NULL
-RETURNING tenant_id, webhook, type, extract(epoch FROM now() - created_at)::float8 AS seconds`;
+UPDATE jobs SET status = e.status, output = e.output::json, error = e.error::json, finished_at = now(), wake_at = NULL,
+  steps_open = 0
+FROM json_to_recordset($1) AS e (job_id text, status text, output text, error text)
+WHERE jobs.id = e.job_id AND jobs.finished_at IS NULL
+RETURNING id, tenant_id, webhook, type, extract(epoch FROM now() - created_at)::float8 AS seconds`;
 
 /** Locked in the order of their keys, as by everybody who locks several. */
 const CANCEL_OPEN_STEPS = `
 WITH open AS (
-  SELECT job_id, key FROM steps WHERE job_id = $1 AND status IN ('pending', 'collected', 'claimed', 'sent', 'held')
-  ORDER BY key FOR NO KEY UPDATE
+  SELECT job_id, key FROM steps
+  WHERE job_id = ANY ($1) AND status IN ('pending', 'collected', 'claimed', 'sent', 'held')
+  ORDER BY job_id, key FOR NO KEY UPDATE
 )
 UPDATE steps s SET status = 'cancelled', wake_at = NULL, finished_at = now()
-FROM open WHERE s.job_id = open.job_id AND s.key = open.key RETURNING s.key`;
+FROM open WHERE s.job_id = open.job_id AND s.key = open.key RETURNING s.job_id`;
 
 /**
- * Writes a job's terminal state, its terminal event and the webhook deliveries, and takes its open steps off the books.
- * The caller's transaction holds the job's row. Null when the job has ended already: the first ending stands.
+ * Writes the terminal state of jobs, their terminal events and the webhook deliveries, and takes their open steps off the
+ * books. The caller's transaction holds the rows of the jobs. A job that has ended already is left out of the answer: the
+ * first ending stands.
  */
+export async function finishJobs(
+  transaction: Queryable,
+  endings: ReadonlyMap<string, Ending>,
+): Promise<Map<string, FinishedJob>> {
+  if (endings.size === 0) return new Map();
+  const jobs = await transaction.query<FinishedRow>(FINISH, [JSON.stringify([...endings].map(toRow))]);
+  const dropped = await transaction.query<{ job_id: string }>(CANCEL_OPEN_STEPS, [jobs.map((job) => job.id)]);
+  const ended = jobs.map((job) => ({ job, ending: endingOf(endings, job.id) }));
+  const events = await appendEvents(
+    transaction,
+    ended.map(({ job, ending }) => ({
+      jobId: job.id,
+      type: `job.${ending.status}` as const,
+      data: ending.error === null ? {} : { error: ending.error },
+    })),
+  );
+  const deliveries = await insertDeliveries(
+    transaction,
+    ended.map(({ job, ending }) => ({
+      tenantId: job.tenant_id,
+      jobId: job.id,
+      eventId: createId('event'),
+      eventType: `job.${ending.status}` as const,
+      webhook: job.webhook,
+    })),
+  );
+  return new Map(
+    ended.map(({ job, ending }, index) => [
+      job.id,
+      {
+        type: job.type,
+        status: ending.status,
+        seconds: job.seconds,
+        droppedSteps: dropped.filter((step) => step.job_id === job.id).length,
+        events: events.filter((event) => event.jobId === job.id),
+        deliveryIds: deliveries[index] ?? [],
+      },
+    ]),
+  );
+}
+
+/** {@link finishJobs} for one job; null when it has ended already. */
 export async function finishJob(
   transaction: Queryable,
   jobId: string,
   ending: Ending,
 ): Promise<FinishedJob | null> {
-  const [job] = await transaction.query<{
-    tenant_id: string;
-    webhook: unknown;
-    type: string;
-    seconds: number;
-  }>(FINISH, [
-    jobId,
-    ending.status,
-    ending.output === null ? null : JSON.stringify(ending.output),
-    ending.error === null ? null : JSON.stringify(ending.error),
-  ]);
-  if (!job) return null;
-  const dropped = await transaction.query(CANCEL_OPEN_STEPS, [jobId]);
-  const type = `job.${ending.status}` as const;
-  const events = await appendEvents(transaction, [
-    { jobId, type, data: ending.error === null ? {} : { error: ending.error } },
-  ]);
-  const deliveryIds = await insertDeliveries(transaction, {
-    tenantId: job.tenant_id,
-    jobId,
-    eventId: createId('event'),
-    eventType: type,
-    webhook: job.webhook,
-  });
+  return (await finishJobs(transaction, new Map([[jobId, ending]]))).get(jobId) ?? null;
+}
+
+interface FinishedRow {
+  id: string;
+  tenant_id: string;
+  webhook: unknown;
+  type: string;
+  seconds: number;
+}
+
+function toRow([jobId, ending]: [string, Ending]) {
   return {
-    type: job.type,
+    job_id: jobId,
     status: ending.status,
-    seconds: job.seconds,
-    droppedSteps: dropped.length,
-    events,
-    deliveryIds,
+    output: ending.output === null ? null : JSON.stringify(ending.output),
+    error: ending.error === null ? null : JSON.stringify(ending.error),
   };
+}
+
+function endingOf(endings: ReadonlyMap<string, Ending>, jobId: string): Ending {
+  const ending = endings.get(jobId);
+  if (!ending) throw new Error(`the job ${jobId} was finished without being asked for`);
+  return ending;
 }

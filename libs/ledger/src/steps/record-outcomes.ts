@@ -280,19 +280,21 @@ async function insertHoldDeliveries(
   rows: ReadonlyMap<number, WrittenRow>,
   jobs: readonly LockedJob[],
 ): Promise<Map<number, string[]>> {
-  const deliveries = new Map<number, string[]>();
-  for (const [position, outcome] of outcomes.entries()) {
+  const held = outcomes.flatMap((outcome, position) => {
     const job = jobs.find((each) => each.id === outcome.jobId);
-    if (outcome.next.status !== 'held' || !rows.has(position) || !job) continue;
-    const event = { tenantId: job.tenant_id, jobId: job.id, webhook: job.webhook };
-    const ids = await insertDeliveries(transaction, {
-      ...event,
+    return outcome.next.status === 'held' && rows.has(position) && job ? [{ position, job }] : [];
+  });
+  const deliveries = await insertDeliveries(
+    transaction,
+    held.map(({ job }) => ({
+      tenantId: job.tenant_id,
+      jobId: job.id,
+      webhook: job.webhook,
       eventId: createId('event'),
       eventType: 'job.requires_action',
-    });
-    deliveries.set(position, ids);
-  }
-  return deliveries;
+    })),
+  );
+  return new Map(held.map(({ position }, index) => [position, deliveries[index] ?? []]));
 }
 
 function isAbout(event: StoredEvent, outcome: StepOutcome): boolean {

@@ -12,37 +12,42 @@ export interface WebhookEvent {
 }
 
 const FIND_ENDPOINTS = `
-SELECT id, url FROM webhook_endpoints
-WHERE tenant_id = $1 AND deleted_at IS NULL AND enabled AND $2 = ANY (events)`;
+SELECT id, tenant_id AS "tenantId", url, events FROM webhook_endpoints
+WHERE tenant_id = ANY ($1) AND deleted_at IS NULL AND enabled`;
 
 const INSERT = `
 INSERT INTO webhook_deliveries (id, tenant_id, job_id, event_id, event_type, endpoint_id, url)
-SELECT d.id, $2, $3, $4, $5, d.endpoint_id, d.url
-FROM unnest($1::text[], $6::text[], $7::text[]) AS d (id, endpoint_id, url)`;
+SELECT id, "tenantId", "jobId", "eventId", "eventType", "endpointId", url
+FROM json_to_recordset($1) AS d (
+  id text, "tenantId" text, "jobId" text, "eventId" text, "eventType" text, "endpointId" text, url text)`;
 
 /**
- * Writes one delivery for each endpoint of the tenant that wants the event, and one for the job's own URL. All carry
- * the same event id. Returns the ids of the deliveries.
+ * Writes, for each event, one delivery for each endpoint of the tenant that wants it, and one for the job's own URL. The
+ * deliveries of an event carry its id. Returns the ids of the deliveries, per event, in the order of the list.
  */
-export async function insertDeliveries(transaction: Queryable, event: WebhookEvent): Promise<string[]> {
-  const endpoints = await transaction.query<{ id: string | null; url: string }>(FIND_ENDPOINTS, [
-    event.tenantId,
-    event.eventType,
-  ]);
-  const own = ownUrl(event);
-  const receivers = own === null ? endpoints : [...endpoints, { id: null, url: own }];
-  if (receivers.length === 0) return [];
-  const ids = receivers.map(() => createId('delivery'));
-  await transaction.query(INSERT, [
-    ids,
-    event.tenantId,
-    event.jobId,
-    event.eventId,
-    event.eventType,
-    receivers.map((receiver) => receiver.id),
-    receivers.map((receiver) => receiver.url),
-  ]);
-  return ids;
+export async function insertDeliveries(
+  transaction: Queryable,
+  events: readonly WebhookEvent[],
+): Promise<string[][]> {
+  if (events.length === 0) return [];
+  const endpoints = await transaction.query<{ id: string; tenantId: string; url: string; events: string[] }>(
+    FIND_ENDPOINTS,
+    [[...new Set(events.map((event) => event.tenantId))]],
+  );
+  const deliveries = events.map((event) => {
+    const wanting = endpoints.filter(
+      (endpoint) => endpoint.tenantId === event.tenantId && endpoint.events.includes(event.eventType),
+    );
+    const own = ownUrl(event);
+    return [
+      ...wanting.map(({ id, url }) => ({ endpointId: id, url })),
+      ...(own === null ? [] : [{ endpointId: null, url: own }]),
+    ].map((receiver) => ({ ...event, webhook: undefined, ...receiver, id: createId('delivery') }));
+  });
+  if (deliveries.some((each) => each.length > 0)) {
+    await transaction.query(INSERT, [JSON.stringify(deliveries.flat())]);
+  }
+  return deliveries.map((each) => each.map((delivery) => delivery.id));
 }
 
 function ownUrl({ webhook, eventType }: WebhookEvent): string | null {

@@ -1,6 +1,6 @@
 import type { RouteConfig } from '@millrace/config';
 import type { JobError, Priority } from '@millrace/contracts';
-import { advanceJob as advanceInLedger } from '@millrace/ledger';
+import { LedgerUnavailable, advanceJobs, gather } from '@millrace/ledger';
 import type {
   AdvanceDecision,
   AdvanceResult,
@@ -29,13 +29,38 @@ export interface AdvanceDependencies {
   onError: (error: unknown) => void;
 }
 
+/** Jobs in one transaction. Fewer than calls, because a large plan keeps the others of its transaction waiting. */
+const JOBS_AT_A_TIME = 16;
+
 /**
- * Carries a job on as far as its recorded steps allow, and tells everybody concerned. What cannot be told (Redis is away) is
- * found by the reconciler: the ledger has it.
+ * Carries a job on as far as its recorded steps allow, and tells everybody concerned. Jobs that are to go on at the same
+ * moment share a transaction. What cannot be told (Redis is away) is found by the reconciler: the ledger has it.
  */
-export async function advanceJob(dependencies: AdvanceDependencies, jobId: string): Promise<void> {
-  const result = await advanceInLedger(dependencies.database, jobId, (state) => decide(dependencies, state));
-  await announce(dependencies, jobId, result);
+export function createAdvancer(dependencies: AdvanceDependencies): (jobId: string) => Promise<void> {
+  const advance = gather(
+    async (jobIds: readonly string[]) => {
+      const distinct = [...new Set(jobIds)];
+      const results = await advanceJobs(dependencies.database, distinct, (state) =>
+        decide(dependencies, state),
+      );
+      const unclaimed = new Map(distinct.map((jobId, index) => [jobId, results[index] ?? null]));
+      return jobIds.map((jobId) => {
+        const result = unclaimed.get(jobId) ?? null;
+        // Asked for twice in one batch: told once.
+        unclaimed.delete(jobId);
+        return result;
+      });
+    },
+    {
+      maxItems: JOBS_AT_A_TIME,
+      concurrency: 3,
+      retryAlone: (error) => !(error instanceof LedgerUnavailable),
+    },
+  );
+  return async (jobId) => {
+    const result = await advance(jobId);
+    if (result) await announce(dependencies, jobId, result);
+  };
 }
 
 async function decide(dependencies: AdvanceDependencies, state: JobState): Promise<AdvanceDecision> {

@@ -1,5 +1,6 @@
 import type { Service } from '@millrace/contracts';
 import type { Claims } from './calls/claims.ts';
+import type { TaskGroup } from './task-group.ts';
 
 /**
  * Starts the consumers, and stops them so that no attempt is lost: they take no more wakes at once, calls under way may
@@ -8,6 +9,7 @@ import type { Claims } from './calls/claims.ts';
 export function createWorkStop(options: {
   consumers: readonly Service[];
   claims: Claims;
+  tasks: TaskGroup;
   graceMs: number;
   onStarted: () => void;
 }): Service {
@@ -21,6 +23,7 @@ export function createWorkStop(options: {
       const timer = setTimeout(() => options.claims.abortAll('shutdown'), options.graceMs);
       await Promise.all(options.consumers.map((consumer) => consumer.stop()));
       clearTimeout(timer);
+      await options.tasks.idle();
     },
   };
 }

@@ -29,6 +29,7 @@ import { runCall } from './calls/run-call.ts';
 import type { RunCallDependencies } from './calls/run-call.ts';
 import { createAdvancer } from './jobs/create-advancer.ts';
 import type { AdvanceDependencies } from './jobs/create-advancer.ts';
+import { createTaskGroup } from './task-group.ts';
 import { createWorkStop } from './work-stop.ts';
 import { defaultDeliverySettings, deliverWebhook } from './webhooks/deliver.ts';
 
@@ -101,6 +102,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     onError: onEnqueueError,
   };
   const advanceJob = createAdvancer(advancing);
+  const tasks = createTaskGroup(onError);
   const calling: RunCallDependencies = {
     ...createLedgerGateway(database, worker, leaseMs),
     worker,
@@ -109,7 +111,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     defaultMaxOutputTokens: config.limits.defaultMaxOutputTokens,
     callTimeoutMs: setting.MILLRACE_CALL_TIMEOUT,
     now: Date.now,
-    advanceJob,
+    advanceJob: (jobId) => tasks.run(() => advanceJob(jobId)),
     enqueueStep: (wake) => producer.enqueueSteps([wake]).catch(onEnqueueError),
     enqueueDeliveries: (ids) => producer.enqueueDeliveries(ids.map(toDeliveryWake)).catch(onEnqueueError),
     claims,
@@ -205,6 +207,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     createWorkStop({
       consumers: [jobs, webhooks, ...calls],
       claims,
+      tasks,
       graceMs: setting.MILLRACE_SHUTDOWN_GRACE,
       onStarted: () =>
         log.info({ worker, pools, concurrency: setting.MILLRACE_WORKER_CONCURRENCY }, 'working'),

@@ -30,7 +30,8 @@ export interface RunCallDependencies extends PrepareOptions {
   claimStep: (wake: StepWake) => Promise<ClaimedStep | null>;
   markSent: (departure: Departure) => Promise<DepartureResult>;
   recordOutcome: (outcome: StepOutcome) => Promise<RecordResult>;
-  advanceJob: (jobId: string) => Promise<void>;
+  /** Lets the job go on; the slot of this call does not wait for it. */
+  advanceJob: (jobId: string) => void;
   enqueueStep: (wake: StepWakeRequest) => Promise<void>;
   enqueueDeliveries: (deliveryIds: readonly string[]) => Promise<void>;
   claims: Claims;
@@ -273,5 +274,5 @@ async function goOn(
     const wake = { jobId: step.jobId, key: step.key, pool, fence, turn: 0, priority: step.priority, delayMs };
     await dependencies.enqueueStep(wake);
   }
-  if (recorded.mayAdvance) await dependencies.advanceJob(step.jobId);
+  if (recorded.mayAdvance) dependencies.advanceJob(step.jobId);
 }

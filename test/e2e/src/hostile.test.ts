@@ -274,7 +274,7 @@ describe('a request that is no decent HTTP or JSON is refused', () => {
     ['an empty key', { 'idempotency-key': '' }, 400, 'idempotency_key_'],
     ['a key of 256 characters', { 'idempotency-key': 'k'.repeat(256) }, 400, 'idempotency_key_invalid'],
   ])('%s', async (_what, headers, status, code) => {
-    const answer = await submit(call(), headers as unknown as Record<string, string>);
+    const answer = await submit(call(), headers);
     expect((answer.body as ProblemBody).code).toMatch(code);
     expectProblem(answer, status, (answer.body as ProblemBody).code);
   });

@@ -11,6 +11,7 @@ import { parkScript } from './park-script.ts';
 import { readParameters, toPoolReading } from './pool-reading.ts';
 import type { PoolReading } from './pool-reading.ts';
 import { readScript } from './read-script.ts';
+import { refuseScript } from './refuse-script.ts';
 import { renewScript } from './renew-script.ts';
 import { reserveScript } from './reserve-script.ts';
 import { runScript } from './run-script.ts';
@@ -34,7 +35,13 @@ export interface ReserveRequest {
 /** The book in Redis: the scripts with their parameters and answers. Everything throws when Redis is away. */
 export interface BookStore {
   reserve(request: ReserveRequest): Promise<{ reservation: Reservation; waitMs: number }>;
-  settle(booking: Booking, taken: Amounts, wasSent: boolean, limits: DomainLimits): Promise<void>;
+  /** `lateMs`: how much later than the arrival spread allows for the call came. */
+  settle(
+    booking: Booking,
+    taken: Amounts,
+    how: { wasSent: boolean; lateMs: number },
+    limits: DomainLimits,
+  ): Promise<void>;
   renew(bookings: readonly Booking[]): Promise<void>;
   observe(
     pool: string,
@@ -42,10 +49,9 @@ export interface BookStore {
     observed: ObservedLimits,
     booking: Booking | undefined,
   ): Promise<{ dimension: Dimension; from: number; to: number }[]>;
+  park(pool: string, forMs: number): Promise<void>;
   /** True when the pool was not parked before. */
-  park(pool: string, forMs: number): Promise<boolean>;
-  /** Parks and counts; true when the pool was not parked before. */
-  refuse(pool: string, forMs: number): Promise<boolean>;
+  refuse(pool: string, limits: DomainLimits, forMs: number, booking: Booking | undefined): Promise<boolean>;
   parkedFor(pool: string): Promise<number>;
   read(pool: string, limits: DomainLimits): Promise<PoolReading>;
   /** The limits with what Redis was last heard to say of them. */
@@ -53,6 +59,8 @@ export interface BookStore {
 }
 
 const LONGEST_PARK_MS = 15 * 60_000;
+/** As in the scripts. */
+const SLICE_MS = 50;
 const BURST_MS = 5_000;
 /** Anthropic rounds remaining tokens to a thousand. */
 const ROUNDED_BY = 500;
@@ -70,11 +78,6 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
   const note = (pool: string, dimension: Dimension, limit: number): void => {
     const limits = known.get(pool) ?? new Map<Dimension, number>();
     known.set(pool, limits.set(dimension, limit));
-  };
-  const park = (pool: string, forMs: number, refusals: 0 | 1): Promise<boolean> => {
-    const ms = Math.min(Math.max(Math.ceil(forMs), 1), LONGEST_PARK_MS);
-    const keys = [names.parked(pool), names.book(pool)];
-    return runScript(redis, parkScript, keys, [ms, refusals]).then((answer) => answer === 1);
   };
 
   return {
@@ -135,13 +138,13 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
       return { reservation: { verdict: 'leave', booking }, waitMs };
     },
 
-    async settle(booking, taken, wasSent, limits) {
+    async settle(booking, taken, { wasSent, lateMs }, limits) {
       const parameters = booking.booked.flatMap(({ dimension, slice, amount, limit }) => [
         dimensionLetters[dimension],
         slice,
         amount,
         taken[dimension] ?? amount,
-        dimension === 'outputTokens' ? 1 : 0,
+        dimension === 'outputTokens' ? 'now' : slice + Math.ceil(lateMs / SLICE_MS),
         limits[dimension] ?? limit,
       ]);
       await runScript(redis, settleScript, keysOf(booking.pool).slice(0, 3), [
@@ -198,8 +201,24 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
       return changes;
     },
 
-    park: (pool, forMs) => park(pool, forMs, 0),
-    refuse: (pool, forMs) => park(pool, forMs, 1),
+    async park(pool, forMs) {
+      await runScript(redis, parkScript, [names.parked(pool)], [parkOf(forMs)]);
+    },
+
+    async refuse(pool, limits, forMs, booking) {
+      const [windowMs] = windowOf(limits);
+      const parameters = (booking?.booked ?? []).flatMap(({ dimension, limit, ownUse }) => [
+        dimensionLetters[dimension],
+        limits[dimension] ?? limit,
+        ownUse,
+      ]);
+      const keys = [names.parked(pool), names.book(pool)];
+      const burst = limits.burstMs ?? BURST_MS;
+      return (
+        (await runScript(redis, refuseScript, keys, [parkOf(forMs), windowMs, burst, ...parameters])) === 1
+      );
+    },
+
     parkedFor: async (pool) => Math.max(0, await redis.pttl(names.parked(pool))),
 
     async read(pool, limits) {
@@ -214,6 +233,10 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
 
     knownLimits: (pool, limits) => ({ ...limits, ...Object.fromEntries(known.get(pool) ?? []) }),
   };
+}
+
+function parkOf(forMs: number): number {
+  return Math.min(Math.max(Math.ceil(forMs), 1), LONGEST_PARK_MS);
 }
 
 /** The vendor's window and how much longer ours is. */

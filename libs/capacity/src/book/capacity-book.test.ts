@@ -1,6 +1,8 @@
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
+import { waitFor } from '@millrace/test-support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { mustLeave, openTestBooks } from '../testing/test-book.ts';
+import { mustLeave } from '../testing/must-leave.ts';
+import { openTestBooks } from '../testing/test-book.ts';
 import type { TestBooks } from '../testing/test-book.ts';
 import { createCapacityBook } from './capacity-book.ts';
 
@@ -153,6 +155,7 @@ test('a book that Redis has lost starts without a burst', async () => {
   const limits = { requests: 600, burstMs: 60_000 };
   const book = books.open(pool, limits);
   const before = await mustLeave(book, pool, tiny, 0);
+  await waitFor(() => Date.now() > before.departsAt + 5, { what: 'a moment', intervalMs: 1 });
   await books.redis.del(keyNames(books.prefix).book(pool), keyNames(books.prefix).bookWindow(pool));
   let leaving = 0;
   while ((await book.reserve(pool, tiny, { horizonMs: 0 })).verdict === 'leave') leaving += 1;

@@ -5,12 +5,14 @@ import type { KeyNames } from '@millrace/redis';
 import type { Redis } from 'ioredis';
 import { amountsOf, isUnlimited, misfitOf, settledAmounts } from '../domain/domain-limits.ts';
 import type { CallEnd, CallSize, DomainLimits } from '../domain/domain-limits.ts';
+import { withoutRemaining } from '../domain/observed-limits.ts';
 import type { ObservedLimits } from '../domain/observed-limits.ts';
 import type { BookHooks } from './book-hooks.ts';
 import { bookedAmounts } from './booking.ts';
 import type { Booking, Reservation } from './booking.ts';
 import { createBookStore } from './book-store.ts';
 import type { PoolReading } from './pool-reading.ts';
+import { createClosings } from './closings.ts';
 import { createStandInBook } from './stand-in-book.ts';
 
 /** How a call wants to be booked. */
@@ -41,15 +43,20 @@ export interface CapacityBook {
   renew(bookings?: readonly Booking[]): Promise<void>;
   /**
    * Corrects the book by an answer's limit headers. With the answer's booking, even before it is settled, others who use
-   * the account are told from our own calls under way.
+   * the account are told from our own calls under way. `arrivedBy` as in {@link CallEnd}: a call that came late was overtaken
+   * by others of ours, so that it is no witness of others.
    */
-  observe(pool: string, limits: ObservedLimits, booking?: Booking): Promise<void>;
+  observe(pool: string, limits: ObservedLimits, booking?: Booking, arrivedBy?: number): Promise<void>;
   /** Lets nothing of the pool leave for a time; a longer time that is set already stays. */
   park(pool: string, forMs: number): Promise<void>;
   /** For how long nothing of the pool may leave; 0 when it may, or when Redis cannot tell. */
   parkedFor(pool: string): Promise<number>;
-  /** A 429 that the book did not prevent: parks the pool until the vendor's time (without one, 1 s). */
-  reportRefusal(pool: string, retryAfterMs: number | null): Promise<void>;
+  /**
+   * A 429 that the book did not prevent: parks the pool until the vendor's time (without one, 1 s), calls that are booked
+   * and wait included. With the refused call's booking, before it is settled, the book takes it that the account could
+   * take no more.
+   */
+  reportRefusal(pool: string, retryAfterMs: number | null, booking?: Booking): Promise<void>;
   /** False for a call that is larger than a whole minute of the pool, which can never leave. */
   fits(pool: string, size: CallSize): boolean;
   /** How the pool stands; null when Redis cannot tell. */
@@ -140,12 +147,15 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
     if (!booking || !open.delete(booking.id)) return;
     const limits = limitsOf(booking.pool);
     const taken = settledAmounts(bookedAmounts(booking), end, limits);
-    await orElse(store.settle(booking, taken, end.sent, limits), undefined);
+    const lateMs = end.sent && end.arrivedBy !== undefined ? end.arrivedBy - booking.departBy : 0;
+    const how = { wasSent: end.sent, lateMs: Math.max(0, lateMs) };
+    await orElse(store.settle(booking, taken, how, limits), undefined);
   };
 
   const read = (pool: string): Promise<PoolReading | null> => orElse(store.read(pool, limitsOf(pool)), null);
 
   const parkedFor = (pool: string): Promise<number> => orElse(store.parkedFor(pool), 0);
+  const closings = createClosings({ parkedFor, now });
 
   return {
     async reserve(pool, size, reserveOptions = {}) {
@@ -166,6 +176,11 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
           await settle(booking, { sent: false });
           return { verdict: 'aborted' };
         }
+        const closedMs = waitMs > 0 ? await closings.closedFor(pool) : 0;
+        if (closedMs > 0) {
+          await settle(booking, { sent: false });
+          return { verdict: 'wait', waitMs: closedMs, reason: 'parked' };
+        }
         const lateMs = booking ? now() - booking.departBy : 0;
         if (lateMs <= 0 || rebookings === MOST_REBOOKINGS) return reservation;
         hooks.onLate?.({ pool, lateMs: now() - dueAt });
@@ -177,19 +192,23 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
       const mine = bookings.filter(({ id }) => open.has(id));
       await orElse(store.renew(mine), undefined);
     },
-    async observe(pool, observed, booking) {
+    async observe(pool, observed, booking, arrivedBy) {
       const limits = limitsOf(pool);
       if (isUnlimited(limits)) return;
-      const changes = await orElse(store.observe(pool, limits, observed, booking), []);
+      const isWitness = !(booking && arrivedBy !== undefined && arrivedBy > booking.departBy);
+      const told = isWitness ? observed : withoutRemaining(observed);
+      const changes = await orElse(store.observe(pool, limits, told, booking), []);
       for (const change of changes) hooks.onLimitChanged?.({ pool, ...change });
     },
     async park(pool, forMs) {
-      await orElse(store.park(pool, forMs), false);
+      closings.note(pool, forMs);
+      await orElse(store.park(pool, forMs), undefined);
     },
     parkedFor,
-    async reportRefusal(pool, retryAfterMs) {
+    async reportRefusal(pool, retryAfterMs, booking) {
       const pauseMs = retryAfterMs ?? REFUSAL_PAUSE_MS;
-      const isFirst = await orElse(store.refuse(pool, pauseMs), false);
+      closings.note(pool, pauseMs);
+      const isFirst = await orElse(store.refuse(pool, limitsOf(pool), pauseMs, booking), false);
       const reading = isFirst ? await read(pool) : null;
       hooks.onRefusal?.({ pool, pauseMs, isFirst, reading });
     },

@@ -76,7 +76,7 @@ for i = 9, #ARGV, 4 do
   if d.isNew then d.head = firstSlice(now) end
   d.final = math.floor(d.last / SLICE)
   local outside = outsideOf(d, now, period)
-  d.rate = math.max(d.limit - outside, d.limit / 100) / period
+  d.rate = d.limit / period
   local room = math.floor((d.limit - outside) * share)
   local from = math.max(now + d.after, d.last)
   expire(d, firstSlice(from))

@@ -3,12 +3,13 @@ import { redisScript } from './run-script.ts';
 
 /**
  * Ends a booking: frees its place and puts what the call took in the place of what was booked. An amount that the vendor
- * charges on arrival is corrected where it was booked; one that it counts as it is produced moves to now. What has run out
+ * charges on arrival moves to the slice of the arrival, if the call came late; one that it counts as it is produced moves
+ * to now. What has run out
  * of the window by now changes nothing, and neither does a booking that is older than the book (Redis had lost it).
  *
  * KEYS: book, window, leases.
  * ARGV: booking id, instant of departure, window ms, arrival spread ms, 1 if the call was sent, then for each dimension: name, slice, amount
- * booked, amount taken, 1 if it moves to now, configured limit.
+ * booked, amount taken, slice that it moves to (`now` for this instant's), configured limit.
  *
  * Guarantees: a slice never holds less than nothing; a sum is that of its slices. More may be taken than the limit has
  * room for: then the next calls wait for it.
@@ -30,11 +31,11 @@ if ARGV[5] == '1' then
 end
 for i = 6, #ARGV, 6 do
   local name, k, booked, taken = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
-  local moves = ARGV[i + 4] == '1'
-  local text = (booked ~= taken or moves) and redis.call('HGET', book, name)
+  local here = math.floor(now / SLICE)
+  local to = ARGV[i + 4] == 'now' and here or math.min(math.max(tonumber(ARGV[i + 4]), k), math.max(here, k))
+  local text = (booked ~= taken or to ~= k) and redis.call('HGET', book, name)
   if text then
     local d = open(name, text, ARGV[i + 5], now)
-    local to = moves and math.floor(now / SLICE) or k
     local counts = function(each) return each >= d.head and (each + 1) * SLICE + span > now end
     if counts(k) then
       redis.call('HINCRBY', window, name .. k, -booked)

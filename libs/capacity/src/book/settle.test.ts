@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '@millrace/test-support';
-import { mustLeave, openTestBooks } from '../testing/test-book.ts';
+import { mustLeave } from '../testing/must-leave.ts';
+import { openTestBooks } from '../testing/test-book.ts';
 import type { TestBooks } from '../testing/test-book.ts';
 
 let books: TestBooks;
@@ -73,6 +74,21 @@ test('Anthropic counts uncached input, and output when it is produced', async ()
     inputTokens: { used: 0 },
     outputTokens: { used: 500 },
   });
+});
+
+test('a call that arrived late stays in the book for as long as the vendor counts it', async () => {
+  const pool = books.newPool();
+  const limits = { requests: 10, windowMs: 600, arrivalSpreadMs: 50, burstMs: 600 };
+  const book = books.open(pool, limits);
+  const [onTime, late] = [await mustLeave(book, pool), await mustLeave(book, pool)];
+  await waitFor(() => performance.now() > late.departBy + 400, { what: 'the late arrival', intervalMs: 5 });
+  await book.settle(onTime, { sent: true, usage: null, arrivedBy: onTime.departBy });
+  await book.settle(late, { sent: true, usage: null, arrivedBy: performance.now() });
+  const used = async (): Promise<number | undefined> => (await book.read(pool))?.limits.requests?.used;
+  await waitFor(async () => (await used()) === 1, { what: 'the call on time to run out', intervalMs: 5 });
+  const ranOutAt = performance.now();
+  await waitFor(async () => (await used()) === 0, { what: 'the late call to run out', intervalMs: 5 });
+  expect(performance.now() - ranOutAt).toBeGreaterThan(250);
 });
 
 test('calls at a time are leases: freed when settled, kept while renewed, gone with their owner', async () => {

@@ -39,9 +39,10 @@ export interface DomainLimits {
 }
 
 /**
- * Vendors count on arrival, the book on departure. Calls that leave within a minute and this time arrive within a minute
- * only if their ways differ by less; so the book counts each call this much longer than the vendor. 250 ms costs 0.4 % of
- * a limit. Measured with 4 processes on 2 busy cores (`test/bench/src/capacity-utilisation.ts`), see `docs/performance.md`.
+ * Vendors count on arrival, the book on departure. A call that is on its way longer than another still counts there when
+ * the book has forgotten it; so the book counts each call this much longer than the vendor. That costs 0.4 % of a limit.
+ * Calls that were later than this are held longer when they are settled ({@link CallEnd}), long before it matters. Measured
+ * with `test/bench/src/capacity-utilisation.ts`: 4 processes on 2 busy cores are later in up to 2 of 100 calls.
  */
 export const arrivalSpreadMs = 250;
 
@@ -59,8 +60,14 @@ export interface CallSize {
   expectedDurationMs?: number;
 }
 
-/** How a call ended, for the book. A `refused` call is one that got 429. `usage` is null when nothing is known of it. */
-export type CallEnd = { sent: false } | { sent: true; refused?: boolean; usage: Readonly<TokenUsage> | null };
+/**
+ * How a call ended, for the book. A `refused` call is one that got 429. `usage` is null when nothing is known of it.
+ * `arrivedBy`, on the process's monotonic clock, is when the vendor must have counted it at the latest: when its answer's
+ * headers came, less the time that the vendor says it took (`openai-processing-ms`); without that, when it left the
+ * process. A call that came late stays in the book for as long as the vendor counts it.
+ */
+export type CallEnd =
+  { sent: false } | { sent: true; refused?: boolean; usage: Readonly<TokenUsage> | null; arrivedBy?: number };
 
 /** What a call of this size takes from each limited dimension. */
 export function amountsOf(size: CallSize, limits: DomainLimits): Amounts {

@@ -3,8 +3,7 @@ import { createTestRedis } from '@millrace/test-support';
 import type { Redis } from 'ioredis';
 import { createCapacityBook } from '../book/capacity-book.ts';
 import type { CapacityBook, CapacityBookOptions } from '../book/capacity-book.ts';
-import type { Booking } from '../book/booking.ts';
-import type { CallSize, DomainLimits } from '../domain/domain-limits.ts';
+import type { DomainLimits } from '../domain/domain-limits.ts';
 
 /** Books on the test run's Redis, under keys of their own. */
 export interface TestBooks {
@@ -46,16 +45,4 @@ export async function openTestBooks(): Promise<TestBooks> {
       if (errors.length > 0) throw new AggregateError(errors, 'the books met errors');
     },
   };
-}
-
-/** Books a call that must leave, and answers its booking. */
-export async function mustLeave(
-  book: CapacityBook,
-  pool: string,
-  size: CallSize = { inputTokens: 0, maxOutputTokens: 0 },
-  horizonMs = 5_000,
-): Promise<Booking> {
-  const reservation = await book.reserve(pool, size, { horizonMs });
-  if (reservation.verdict !== 'leave' || !reservation.booking) throw new Error(JSON.stringify(reservation));
-  return reservation.booking;
 }

@@ -1,0 +1,190 @@
+/**
+ * How full the fleet gets a provider's limits (goals.md P2): four worker processes with random sizes send as much as they
+ * may to the simulator, which counts every sliding minute of 60 s exactly and refuses what is above.
+ *
+ *     node test/bench/src/capacity-utilisation.ts [requests|tokens|both] [--limiter book|bullmq|bottleneck]
+ *          [--outsider 0.3] [--seconds 90]
+ *
+ * Looked at is the run from second 15 on, so that starting the processes does not count. `--outsider` lets somebody else
+ * use that share of the account from second 30 on, which the book has to learn from headers. Prints the share last.
+ */
+import { fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { setPriority, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { startRedisServer } from '@millrace/infra';
+import { sendCall } from './capacity-call.ts';
+import type { LoadOrder, LoadReport } from './capacity-load.ts';
+import { askWitness } from './capacity-witness.ts';
+
+const PROCESSES = 4;
+const CALLERS = 64;
+const SETTLING_MS = 15_000;
+const OUTSIDER_FROM_MS = 30_000;
+/** 100 requests a second of 1,000 tokens on average: what two busy cores carry besides the simulator. */
+const REQUESTS = 6_000;
+const TOKENS = 6_000_000;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    limiter: { type: 'string', default: 'book' },
+    outsider: { type: 'string', default: '0' },
+    seconds: { type: 'string', default: '90' },
+  },
+});
+const mode = positionals[0] ?? 'both';
+const limits = {
+  requests: mode === 'tokens' ? null : REQUESTS,
+  tokens: mode === 'requests' ? null : TOKENS,
+};
+const apiKey = 'sk-bench';
+
+const dataDirectory = mkdtempSync(join(tmpdir(), 'millrace-bench-'));
+const redis = await startRedisServer({ dataDirectory, appendOnly: false });
+const simulator = await startSimulatorProcess();
+try {
+  await run();
+} finally {
+  simulator.stop();
+  await redis.stop();
+  rmSync(dataDirectory, { recursive: true, force: true });
+}
+
+async function run(): Promise<void> {
+  const startsAt = Date.now();
+  const endsAt = startsAt + Number(values.seconds) * 1_000;
+  const order = {
+    limiter: values.limiter as LoadOrder['limiter'],
+    redisUrl: redis.url,
+    address: { simulatorUrl: simulator.url, apiKey },
+    limits,
+    endsAt,
+    callers: CALLERS,
+  };
+  const outsider = sendFromOutside(Number(values.outsider), startsAt + OUTSIDER_FROM_MS, endsAt);
+  const reports = await Promise.all(
+    Array.from({ length: PROCESSES }, (_, index) => runWorker({ ...order, index })),
+  );
+  const outside = await outsider;
+  const from = startsAt + (outside.sent > 0 ? OUTSIDER_FROM_MS : SETTLING_MS);
+  const witness = await askWitness(simulator.url, { from, to: endsAt });
+  const minutes = (endsAt - from) / 60_000;
+  const share = {
+    requests: limits.requests === null ? null : witness.used.requests / (limits.requests * minutes),
+    tokens: limits.tokens === null ? null : witness.used.tokens / (limits.tokens * minutes),
+  };
+  const ofWorkers = (of: (report: LoadReport) => number): number =>
+    reports.reduce((sum, report) => sum + of(report), 0);
+
+  print(
+    `limits ${JSON.stringify(limits)}, limiter ${values.limiter}, ${PROCESSES} processes, ${values.seconds} s`,
+  );
+  printDelays(reports, witness.arrivals);
+  const warnings = reports.flatMap((report) => report.warnings);
+  for (const warning of warnings.slice(0, 3)) print(`warning: ${warning}`);
+  if (outside.sent > 0) print(`the outsider sent ${outside.sent}, of which refused ${outside.refused}`);
+  print(`most set aside for others: ${percent(Math.max(...reports.map((report) => report.outside)))}`);
+  print(`booked anew because late: ${ofWorkers(({ late }) => late)}`);
+  print(
+    `share of the requests used: ${percent(share.requests)}, fullest minute ${percent(witness.fullest.requests)}`,
+  );
+  print(
+    `share of the tokens used: ${percent(share.tokens)}, fullest minute ${percent(witness.fullest.tokens)}`,
+  );
+  print(`calls ${ofWorkers(({ sent }) => sent)}, answers 429: ${ofWorkers(({ refused }) => refused)}`);
+  const fullest = Math.max(witness.fullest.requests ?? 0, witness.fullest.tokens ?? 0);
+  print(`fullest sliding minute: ${fullest.toFixed(4)}`);
+  print(`share used: ${Math.max(share.requests ?? 0, share.tokens ?? 0).toFixed(4)}`);
+}
+
+function runWorker(order: LoadOrder): Promise<LoadReport> {
+  const child = fork(join(import.meta.dirname, 'capacity-load.ts'));
+  child.send(order);
+  return new Promise((resolveReport, reject) => {
+    child.once('message', (report) => resolveReport(report as LoadReport));
+    child.once('exit', (code) => reject(new Error(`a worker ended with ${code}`)));
+  });
+}
+
+/** Somebody else with the same account, who sends at an even pace and looks at nothing. */
+async function sendFromOutside(
+  share: number,
+  from: number,
+  to: number,
+): Promise<{ sent: number; refused: number }> {
+  const seen = { sent: 0, refused: 0 };
+  if (share === 0) return seen;
+  await new Promise((resolveStart) => setTimeout(resolveStart, from - Date.now()));
+  const perSecond = Math.min(REQUESTS, TOKENS / 1_000) * (share / 60);
+  const calls: Promise<void>[] = [];
+  while (Date.now() < to) {
+    const due = Math.floor(((Date.now() - from) / 1_000) * perSecond);
+    while (seen.sent < due) {
+      seen.sent += 1;
+      calls.push(
+        sendCall({ simulatorUrl: simulator.url, apiKey }, `outsider-${seen.sent}`, 1_000).then(
+          ({ status }) => {
+            if (status === 429) seen.refused += 1;
+          },
+        ),
+      );
+    }
+    await new Promise((resolveTick) => setTimeout(resolveTick, 20));
+  }
+  await Promise.all(calls);
+  return seen;
+}
+
+/** How late calls left, and how long they were on their way: the spread must stay below what the book allows for. */
+function printDelays(reports: readonly LoadReport[], arrivals: ReadonlyMap<string, number>): void {
+  const calls = reports.flatMap(({ departures }) => departures).filter(([id]) => arrivals.has(id));
+  const describe = (delays: number[]): string => {
+    delays.sort((one, other) => one - other);
+    const at = (share: number): number =>
+      delays[Math.min(delays.length - 1, Math.floor(share * delays.length))] ?? 0;
+    return `least ${at(0)}, p50 ${at(0.5)}, p99 ${at(0.99)}, p99.9 ${at(0.999)}, most ${at(1)}`;
+  };
+  print(
+    `ms from booked departure to sending: ${describe(calls.map(([, departsAt, sentAt]) => sentAt - departsAt))}`,
+  );
+  print(
+    `ms from sending to arrival: ${describe(calls.map(([id, , sentAt]) => (arrivals.get(id) ?? 0) - sentAt))}`,
+  );
+}
+
+async function startSimulatorProcess(): Promise<{ url: string; stop: () => void }> {
+  const config = { latencyMs: 50, latencyJitterMs: 100, limits: { openai: limits } };
+  const child = fork(resolve(import.meta.dirname, '../../simulator/src/main.ts'), {
+    env: { ...process.env, SIMULATOR_CONFIG: JSON.stringify(config) },
+    stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+  });
+  // A provider does not share our cores; without the right to give it more of them the machine must be quiet.
+  try {
+    setPriority(child.pid ?? 0, -10);
+  } catch {
+    print('the simulator runs at the priority of the rest');
+  }
+  const url = await new Promise<string>((resolveUrl, reject) => {
+    child.stdout?.once('data', (line: Buffer) =>
+      resolveUrl((JSON.parse(line.toString()) as { listening: string }).listening),
+    );
+    child.once('exit', (code) => reject(new Error(`the simulator ended with ${code}`)));
+  });
+  return {
+    url,
+    stop: () => {
+      child.removeAllListeners('exit');
+      child.kill('SIGTERM');
+    },
+  };
+}
+
+function percent(share: number | null): string {
+  return share === null ? 'unlimited' : `${(share * 100).toFixed(2)} %`;
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

@@ -3,17 +3,15 @@ import type { LiveMessage, LiveWatcher } from '@millrace/transport';
 /** What a follower has not looked at yet. */
 export interface Mailbox extends LiveWatcher {
   /**
-   * The oldest message, at once if there is one; `missed` when some were lost; `quiet` when none came in `quietMs` or the
-   * signal was aborted.
+   * The oldest message, at once if there is one; `missed`, once, when some were lost behind those; `quiet` when none came in
+   * `quietMs` or the signal was aborted.
    */
   next(quietMs: number, signal: AbortSignal): Promise<LiveMessage | 'missed' | 'quiet'>;
-  /** Forgets everything: the caller is about to read it from the record. */
-  clear(): void;
 }
 
 /**
  * Collects a job's messages for one follower: collecting → overflown (more than `size`, or a gap of the connection: all
- * later ones are dropped) → collecting, with `clear`. So a slow follower costs a bounded amount of memory.
+ * later ones are dropped) → collecting, as soon as that was said by `next`: the caller reads the record then. So a slow follower costs a bounded amount of memory.
  */
 export function createMailbox(size: number): Mailbox {
   let messages: LiveMessage[] = [];
@@ -47,13 +45,14 @@ export function createMailbox(size: number): Mailbox {
         });
       }
       const message = messages[taken];
-      if (!message) return missed ? 'missed' : 'quiet';
+      if (!message) {
+        const news = missed ? 'missed' : 'quiet';
+        missed = false;
+        return news;
+      }
       taken += 1;
       if (taken === messages.length) [messages, taken] = [[], 0];
       return message;
-    },
-    clear() {
-      [messages, taken, missed] = [[], 0, false];
     },
   };
 }

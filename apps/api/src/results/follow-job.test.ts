@@ -155,6 +155,27 @@ test('an event that was never announced is found all the same', async () => {
   expect(following.events).toEqual(await job.record());
 });
 
+test('text that was announced reaches a slow follower even if Redis has lost it meanwhile', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const silent = { ...setup.publishers[0], publishEvents: async () => undefined };
+  const leaving = new AbortController();
+  const slow = setup.follow(job.id, leaving.signal);
+  const followed: FollowedEvent[] = [(await slow.next()).value!];
+  const witness = follow(job.id);
+  await job.start(['a'], silent);
+  const attempt = await job.send('a', silent);
+  for (const text of ['one', 'two', 'three']) await attempt.say(text);
+  await witness.has(6);
+  await witness.stop();
+  await setup.publishers[0].eraseDeltas(job.id);
+  while (followed.length < 6) {
+    followed.push((await withTimeout(slow.next(), 2_000, 'the next piece')).value!);
+  }
+  expect(followed).toEqual(await job.record());
+  leaving.abort();
+  await slow.return();
+});
+
 test('when the text has expired the events are still there', async () => {
   const job = await acceptScriptedJob(setup.database);
   const options = { random: seededRandom(5), stepsEach: 2, deltasEach: 5, pauseMs: 0 };

@@ -72,23 +72,27 @@ export async function* followJob(request: FollowRequest): AsyncGenerator<Followe
     for (;;) {
       const news = await mailbox.next(quietMs, signal);
       if (signal.aborted) return;
-      if (typeof news !== 'string') {
-        if (comparePositions(news.position, place.cursor) <= 0) {
+      const message = typeof news === 'string' ? null : news;
+      if (message) {
+        if (comparePositions(message.position, place.cursor) <= 0) {
           // The stream was begun anew behind us: it has to learn how far the record goes.
-          if (!isFirstOfStream(news)) continue;
+          if (!isFirstOfStream(message)) continue;
           place.mustSeal = true;
         }
-        if (isNext(news, place)) {
-          const followed = take(news, place);
+        if (isNext(message, place)) {
+          const followed = take(message, place);
           if (followed) yield followed;
-          if (news.kind === 'event' && isTerminalEvent(news.event.type)) return;
+          if (message.kind === 'event' && isTerminalEvent(message.event.type)) return;
           quietMs = quietTime(place);
           continue;
         }
       }
-      mailbox.clear();
       const reading = yield* readWhenPossible(place, signal);
       if (reading === 'ended' || (reading === 'complete' && jobHasEnded)) return;
+      if (message && reading === 'complete' && isLost(message, place)) {
+        const followed = take(message, place);
+        if (followed) yield followed;
+      }
       quietMs = reading === 'complete' ? quietTime(place) : 0;
       // Whatever is announced meanwhile must not make us ask a server that is away again and again.
       if (reading === 'ledger_away') await pause(LEDGER_RETRY_MS, signal);
@@ -132,6 +136,12 @@ function isNext(message: LiveMessage, { cursor, attempts }: Place): boolean {
   if (!message.previous || comparePositions(message.previous, cursor) !== 0) return false;
   if (message.kind === 'event') return message.position.sequence === cursor.sequence + 1;
   return message.position.sequence === cursor.sequence && attempts.isReady();
+}
+
+/** Whether Redis has lost text between its announcement and now: everything before it has just been read, but not it. */
+function isLost({ kind, position }: LiveMessage, { cursor, awaySince, attempts }: Place): boolean {
+  const isUnread = kind === 'delta' && awaySince === null && comparePositions(position, cursor) > 0;
+  return isUnread && position.sequence === cursor.sequence && attempts.isReady();
 }
 
 /** Moves the cursor over a message; null for text of an attempt that was given up. */

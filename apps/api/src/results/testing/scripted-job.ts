@@ -16,8 +16,6 @@ export interface ScriptedJob {
   send(key: string, publisher: LivePublisher): Promise<Attempt>;
   /** Writes the end of the job. */
   finish(publisher: LivePublisher): Promise<void>;
-  /** All text, in the order in which it was appended. */
-  appended: readonly FollowedEvent[];
   /**
    * Everything that a follower has to get by now: the events of the ledger and what was appended, in order, without the
    * text of attempts that were given up, up to the terminal event.
@@ -91,7 +89,6 @@ export async function acceptScriptedJob(database: Database): Promise<ScriptedJob
 
   return {
     id,
-    appended,
     async start(keys, publisher) {
       const steps = keys.map((key): NewStep => ({
         key,

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Service } from '@millrace/contracts';
 import type { KeyNames } from '@millrace/redis';
 import { Worker } from 'bullmq';
@@ -35,32 +36,53 @@ export interface Consumer extends Service {
 const LOCK_MS = 8_000;
 const STALLED_INTERVAL_MS = 4_000;
 
+/** How long a stopping consumer tells Redis what it has done before it gives up. */
+const LAST_WORD_MS = 2_000;
+
 /**
  * Consumes a queue. A payload that does not fit its schema is dropped with an error. Stopping takes no more wakes and
- * waits for those that are being handled.
+ * waits for those that are being handled; not for a Redis that is away, which then gives their wakes to another process.
  */
 export function createConsumer<Schema extends z.ZodType>(options: ConsumerOptions<Schema>): Consumer {
   let worker: Worker | null = null;
   let concurrency = options.concurrency;
+  let handling = 0;
+  let onIdle: (() => void) | null = null;
+
+  async function handle(data: unknown, stalls: number): Promise<void> {
+    handling += 1;
+    try {
+      await options.handle(options.payload.parse(data), { stalls });
+    } finally {
+      handling -= 1;
+      if (handling === 0) onIdle?.();
+    }
+  }
+
+  async function close(stopping: Worker): Promise<void> {
+    const idle = new Promise<void>((resolve) => {
+      onIdle = resolve;
+    });
+    if (handling === 0) onIdle?.();
+    const closed = new AbortController();
+    const closing = stopping.close().catch(options.onError);
+    void closing.then(() => closed.abort());
+    await Promise.race([closing, idle.then(() => pause(LAST_WORD_MS, null, closed)).catch(() => closing)]);
+  }
+
   return {
     name: `consumer of ${options.queue}`,
     async start() {
-      const created = new Worker(
-        options.queue,
-        async (job) => {
-          await options.handle(options.payload.parse(job.data), { stalls: job.stalledCounter });
-        },
-        {
-          connection: options.redis,
-          prefix: options.names.queues,
-          concurrency,
-          lockDuration: LOCK_MS,
-          stalledInterval: STALLED_INTERVAL_MS,
-          // The ledger counts deaths; the transport only has to try again.
-          maxStalledCount: 1_000,
-          skipVersionCheck: true,
-        },
-      );
+      const created = new Worker(options.queue, (job) => handle(job.data, job.stalledCounter), {
+        connection: options.redis,
+        prefix: options.names.queues,
+        concurrency,
+        lockDuration: LOCK_MS,
+        stalledInterval: STALLED_INTERVAL_MS,
+        // The ledger counts deaths; the transport only has to try again.
+        maxStalledCount: 1_000,
+        skipVersionCheck: true,
+      });
       created.on('error', options.onError);
       created.on('failed', (_job, error) => options.onFailure(error));
       worker = created;
@@ -68,7 +90,7 @@ export function createConsumer<Schema extends z.ZodType>(options: ConsumerOption
     async stop() {
       const stopping = worker;
       worker = null;
-      await stopping?.close();
+      if (stopping) await close(stopping);
     },
     setConcurrency(next) {
       concurrency = next;

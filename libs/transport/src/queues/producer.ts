@@ -5,6 +5,7 @@ import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { priorityNumber } from './priority-number.ts';
 import { jobsQueue, poolQueue, webhooksQueue } from './queue-names.ts';
+import { requireConnection } from './require-connection.ts';
 
 /** `turn` tells apart successive wakes of one job; wakes with the same job and turn collapse while one is queued. */
 export interface JobWakeRequest extends JobWake {
@@ -28,7 +29,10 @@ export interface DeliveryWakeRequest extends DeliveryWake {
   delayMs: number;
 }
 
-/** Puts wakes on the queues. A wake that cannot be put there throws; the reconciler then does it later. */
+/**
+ * Puts wakes on the queues. A wake that cannot be put there throws, at once or after a second; the reconciler then does it
+ * later.
+ */
 export interface Producer {
   enqueueJobs(wakes: readonly JobWakeRequest[]): Promise<void>;
   enqueueSteps(wakes: readonly StepWakeRequest[]): Promise<void>;
@@ -74,6 +78,7 @@ export function createProducer(options: ProducerOptions): Producer {
   return {
     async enqueueJobs(wakes) {
       if (wakes.length === 0) return;
+      await requireConnection(options.redis);
       await jobs.addBulk(
         wakes.map(({ jobId, priority, turn, delayMs }) => ({
           name: 'advance',
@@ -83,6 +88,8 @@ export function createProducer(options: ProducerOptions): Producer {
       );
     },
     async enqueueSteps(wakes) {
+      if (wakes.length === 0) return;
+      await requireConnection(options.redis);
       const byPool = Map.groupBy(wakes, (wake) => wake.pool);
       await Promise.all(
         [...byPool].map(([pool, group]) =>
@@ -102,6 +109,7 @@ export function createProducer(options: ProducerOptions): Producer {
     },
     async enqueueDeliveries(wakes) {
       if (wakes.length === 0) return;
+      await requireConnection(options.redis);
       await webhooks.addBulk(
         wakes.map(({ deliveryId, fence, turn, delayMs }) => ({
           name: 'deliver',

@@ -1,0 +1,195 @@
+import { createTestRedis, waitFor, withTimeout } from '@millrace/test-support';
+import type { TestRedis } from '@millrace/test-support';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { measureQueues } from './measure-queues.ts';
+import { jobWake, openTransport } from './testing/open-transport.ts';
+import type { TestTransport } from './testing/open-transport.ts';
+
+let server: TestRedis;
+let transport: TestTransport;
+beforeEach(async () => {
+  server = createTestRedis();
+  transport = openTransport(server.url, server.prefix);
+  await waitFor(() => transport.redis.status === 'ready', { what: 'redis' });
+});
+afterEach(async () => {
+  await transport.close();
+  await server.flush();
+});
+
+const counts = async () => {
+  const readings = await measureQueues(transport.producer);
+  return Object.fromEntries(
+    readings.filter((each) => each.count > 0).map((each) => [`${each.queue} ${each.state}`, each.count]),
+  );
+};
+/** Consumes until `count` wakes have been handled; answers them in order. */
+async function handled(count: number, concurrency = 1): Promise<string[]> {
+  const taken: string[] = [];
+  const done = Promise.withResolvers<undefined>();
+  await transport.consume((jobId) => {
+    taken.push(jobId);
+    if (taken.length === count) done.resolve(undefined);
+  }, concurrency);
+  await withTimeout(done.promise, 10_000, `${count} wakes`).catch((error: unknown) => {
+    throw new Error(`took ${taken.join(', ')}`, { cause: error });
+  });
+  return taken;
+}
+
+describe('wakes', () => {
+  it('with the same job and turn collapse, in one call and in several', async () => {
+    await transport.producer.enqueueJobs([jobWake('a'), jobWake('a'), jobWake('b')]);
+    await transport.producer.enqueueJobs([jobWake('a'), jobWake('a', { turn: 1 })]);
+    expect(await counts()).toEqual({ 'jobs prioritized': 3 });
+  });
+
+  it('of steps collapse by key, fence and turn, and go to the queue of their pool', async () => {
+    const wake = {
+      jobId: 'j',
+      key: 'map[3].a:b',
+      pool: 'openai',
+      fence: 1,
+      turn: 0,
+      priority: 'standard',
+      delayMs: 0,
+    } as const;
+    await transport.producer.enqueueSteps([
+      wake,
+      wake,
+      { ...wake, fence: 2 },
+      { ...wake, turn: 1 },
+      { ...wake, key: '1' },
+    ]);
+    // A pool that nobody has told the producer of.
+    await transport.producer.enqueueSteps([
+      { ...wake, pool: 'new' },
+      { ...wake, jobId: '1', key: '1' },
+    ]);
+    expect(await counts()).toEqual({ 'calls-openai prioritized': 5, 'calls-new prioritized': 1 });
+  });
+
+  it('that have ended never stand in the way of a later turn', async () => {
+    const taken: string[] = [];
+    await transport.consume((jobId) => {
+      taken.push(jobId);
+      if (taken.length === 2) throw new Error('no');
+    });
+    for (const turn of [0, 1, 2, 3]) {
+      await transport.producer.enqueueJobs([jobWake('a', { turn })]);
+      await waitFor(() => taken.length === turn + 1, { what: `turn ${turn}` });
+    }
+    // The same turn again is the same wake: it has been handled.
+    await transport.producer.enqueueJobs([jobWake('a', { turn: 3 }), jobWake('b')]);
+    await waitFor(() => taken.includes('b'), { what: 'b' });
+    expect(taken).toEqual(['a', 'a', 'a', 'a', 'b']);
+  });
+
+  it('go in the order of their classes, and within a class in the order in which they came', async () => {
+    await transport.producer.enqueueJobs([
+      jobWake('background', { priority: 'background' }),
+      jobWake('standard 1'),
+      jobWake('realtime 1', { priority: 'realtime' }),
+      jobWake('standard 2'),
+      jobWake('realtime 2', { priority: 'realtime' }),
+    ]);
+    expect(await handled(5)).toEqual(['realtime 1', 'realtime 2', 'standard 1', 'standard 2', 'background']);
+  });
+
+  it('all carry a priority: one without would go before every other', async () => {
+    const step = {
+      jobId: 'j',
+      key: 'k',
+      pool: 'openai',
+      fence: 0,
+      turn: 0,
+      priority: 'realtime',
+      delayMs: 60_000,
+    } as const;
+    await transport.producer.enqueueJobs([jobWake('a'), jobWake('b', { delayMs: 60_000 })]);
+    await transport.producer.enqueueSteps([step, { ...step, turn: 1, delayMs: 0 }]);
+    await transport.producer.enqueueDeliveries([{ deliveryId: 'd', fence: 0, turn: 0, delayMs: 0 }]);
+    const jobs = (
+      await Promise.all(
+        transport.producer.queues.map((queue) => queue.getJobs(['prioritized', 'delayed', 'waiting'])),
+      )
+    ).flat();
+    expect(jobs).toHaveLength(5);
+    for (const job of jobs) expect(job.opts.priority, job.name).toBeGreaterThan(0);
+    expect(await counts()).toMatchObject({ 'jobs delayed': 1, 'calls-openai delayed': 1 });
+  });
+
+  it('with a delay come after it', async () => {
+    const startedAt = performance.now();
+    await transport.producer.enqueueJobs([
+      jobWake('late', { delayMs: 300, priority: 'realtime' }),
+      jobWake('now'),
+    ]);
+    expect(await handled(2)).toEqual(['now', 'late']);
+    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(290);
+  });
+
+  it('of nothing ask nothing', async () => {
+    await transport.producer.enqueueJobs([]);
+    await transport.producer.enqueueSteps([]);
+    await transport.producer.enqueueDeliveries([]);
+    expect(await counts()).toEqual({});
+  });
+});
+
+describe('a consumer', () => {
+  it('drops a payload of another form, says so, and goes on', async () => {
+    const [jobs] = transport.producer.queues;
+    await jobs!.add('advance', { nonsense: 1 }, { priority: 1 });
+    await transport.producer.enqueueJobs([jobWake('a')]);
+    expect(await handled(1)).toEqual(['a']);
+    await waitFor(() => transport.errors.length > 0, { what: 'the error' });
+    expect(transport.errors[0]!.message).toContain('jobId');
+  });
+
+  it('that stops takes no more and waits for what it has', async () => {
+    const begun = Promise.withResolvers<undefined>();
+    const finish = Promise.withResolvers<undefined>();
+    const taken: string[] = [];
+    await transport.producer.enqueueJobs([jobWake('a'), jobWake('b')]);
+    const consumer = await transport.consume(async (jobId) => {
+      taken.push(jobId);
+      begun.resolve(undefined);
+      await finish.promise;
+    });
+    await begun.promise;
+    let stopped = false;
+    const stopping = consumer.stop().then(() => (stopped = true));
+    await consumer.stop();
+    expect(stopped).toBe(false);
+    finish.resolve(undefined);
+    await stopping;
+    expect(taken).toEqual(['a']);
+    expect(await counts()).toMatchObject({ 'jobs prioritized': 1 });
+  });
+
+  it('may be stopped before it was started', async () => {
+    const consumer = await transport.consume(() => undefined);
+    await consumer.stop();
+    await consumer.stop();
+  });
+
+  it('handles as many at a time as it is told, also while it runs', async () => {
+    let now = 0;
+    let most = 0;
+    let release = Promise.withResolvers<undefined>();
+    const consumer = await transport.consume(async () => {
+      most = Math.max(most, (now += 1));
+      await release.promise;
+      now -= 1;
+    }, 2);
+    await transport.producer.enqueueJobs(Array.from({ length: 12 }, (_, index) => jobWake(`j${index}`)));
+    await waitFor(() => now === 2, { what: 'two at a time' });
+    consumer.setConcurrency(5);
+    release.resolve(undefined);
+    release = Promise.withResolvers();
+    await waitFor(() => now === 5, { what: 'five at a time' });
+    expect(most).toBe(5);
+    release.resolve(undefined);
+  });
+});

@@ -68,7 +68,7 @@ else await runMain(process.argv.slice(2).map(Number));
 
 /** The ways take turns, so that what else happens on the machine hits both; the median round of each counts. */
 async function runMain([
-  seconds = 4,
+  seconds = 3,
   streams = 100,
   tokensPerSecond = 100,
   rounds = 3,

@@ -155,6 +155,20 @@ test('an event that was never announced is found all the same', async () => {
   expect(following.events).toEqual(await job.record());
 });
 
+test('an event that was never announced is found while other steps go on talking', async () => {
+  const job = await acceptScriptedJob(setup.database);
+  const silent = { ...setup.publishers[0], publishEvents: async () => undefined };
+  const following = follow(job.id);
+  await job.start(['a', 'b'], setup.publishers[0]);
+  const a = await job.send('a', setup.publishers[1]);
+  await (await job.send('b', silent)).complete();
+  const isFound = (): boolean => following.events.some((each) => each.position.sequence === 5);
+  await waitFor(async () => (await a.say('and ')) && isFound(), { what: 'the event', timeoutMs: 8_000 });
+  await following.has((await job.record()).length);
+  expect(following.events).toEqual(await job.record());
+  await following.stop();
+});
+
 test('text that was announced reaches a slow follower even if Redis has lost it meanwhile', async () => {
   const job = await acceptScriptedJob(setup.database);
   const silent = { ...setup.publishers[0], publishEvents: async () => undefined };

@@ -30,9 +30,9 @@ export interface FollowRequest {
 /** Messages that wait for a slow follower; with more it reads them later, from the ledger and the stream. */
 const MAILBOX_SIZE = 500;
 const PATIENCE_MS = 2_000;
-/** A lost announcement must not hang a follower: how long nothing may be announced before it looks for itself. */
-const QUIET_MS = 5_000;
-const QUIET_WITHOUT_REDIS_MS = 1_000;
+/** Announcements can get lost: how long a follower relies on them before it looks for itself. */
+const TRUST_MS = 5_000;
+const TRUST_WITHOUT_REDIS_MS = 1_000;
 const STREAM_RETRY_MS = 200;
 const LEDGER_RETRY_MS = 1_000;
 
@@ -68,9 +68,9 @@ export async function* followJob(request: FollowRequest): AsyncGenerator<Followe
       patienceMs: request.patienceMs ?? PATIENCE_MS,
       jobHasEnded,
     };
-    let quietMs = 0;
+    let lookAt = 0;
     for (;;) {
-      const news = await mailbox.next(quietMs, signal);
+      const news = await mailbox.next(lookAt - performance.now(), signal);
       if (signal.aborted) return;
       const message = typeof news === 'string' ? null : news;
       if (message) {
@@ -83,8 +83,7 @@ export async function* followJob(request: FollowRequest): AsyncGenerator<Followe
           const followed = take(message, place);
           if (followed) yield followed;
           if (message.kind === 'event' && isTerminalEvent(message.event.type)) return;
-          quietMs = quietTime(place);
-          continue;
+          if (performance.now() < lookAt) continue;
         }
       }
       const reading = yield* readWhenPossible(place, signal);
@@ -93,7 +92,7 @@ export async function* followJob(request: FollowRequest): AsyncGenerator<Followe
         const followed = take(message, place);
         if (followed) yield followed;
       }
-      quietMs = reading === 'complete' ? quietTime(place) : 0;
+      lookAt = reading === 'complete' ? performance.now() + trustMs(place) : 0;
       // Whatever is announced meanwhile must not make us ask a server that is away again and again.
       if (reading === 'ledger_away') await pause(LEDGER_RETRY_MS, signal);
       else if (place.awaySince !== null) await pause(STREAM_RETRY_MS, signal);
@@ -120,8 +119,8 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await delay(ms, undefined, { signal }).catch(() => undefined);
 }
 
-function quietTime(place: Place): number {
-  return place.awaySince === null && place.feed.isConnected() ? QUIET_MS : QUIET_WITHOUT_REDIS_MS;
+function trustMs(place: Place): number {
+  return place.awaySince === null && place.feed.isConnected() ? TRUST_MS : TRUST_WITHOUT_REDIS_MS;
 }
 
 function isFirstOfStream({ previous }: LiveMessage): boolean {

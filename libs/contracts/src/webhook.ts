@@ -34,12 +34,9 @@ export const webhookEndpointSchema = z
     enabled: z.boolean(),
     disabled_reason: z.string().nullable(),
     consecutive_failures: z.int().meta({ description: 'Deliveries given up on since the last success.' }),
-    failing_since: z
-      .string()
-      .nullable()
-      .meta({
-        description: 'The first failed try since the last success, null when the last try succeeded.',
-      }),
+    failing_since: z.string().nullable().meta({
+      description: 'The first failed try since the last success, null when the last try succeeded.',
+    }),
     created_at: z.string(),
     previous_secret_expires_at: z.string().nullable(),
     secret: z.string().optional(),

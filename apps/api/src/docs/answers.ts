@@ -1,13 +1,7 @@
 import { errorCatalogue, problemSchema } from '@millrace/contracts';
 import type { HttpErrorCode } from '@millrace/contracts';
 import type { z } from 'zod';
-import type {
-  ZodOpenApiOperationObject,
-  ZodOpenApiResponseObject,
-  ZodOpenApiResponsesObject,
-} from 'zod-openapi';
-
-export type Operation = ZodOpenApiOperationObject;
+import type { ZodOpenApiResponseObject, ZodOpenApiResponsesObject } from 'zod-openapi';
 
 const requestIdHeader = {
   description: 'The client’s own id, or a new one. Name it when you ask for help.',

@@ -4,6 +4,8 @@
  */
 export interface RetryBudget {
   earn(target: string): void;
+  /** A retry has succeeded: the target is back, so twice as many may follow. */
+  reward(target: string): void;
   /** True when a retry may go now; it is paid for then. */
   spend(target: string): boolean;
 }
@@ -29,6 +31,10 @@ export function createRetryBudget(options: RetryBudgetOptions): RetryBudget {
     earn(target) {
       const account = accountOf(target);
       account.savings = Math.min(options.most, account.savings + options.share);
+    },
+    reward(target) {
+      const account = accountOf(target);
+      account.savings = Math.min(options.most, account.savings + 2);
     },
     spend(target) {
       const account = accountOf(target);

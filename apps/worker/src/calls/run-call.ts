@@ -65,6 +65,7 @@ export async function runCall(dependencies: RunCallDependencies, wake: StepWake)
       dependencies.policy,
       dependencies.random(),
     );
+    if (outcome.kind === 'complete' && step.targetAttempts > 0) dependencies.retryBudget.reward(step.target);
     if ('park' in outcome && outcome.park !== null) await dependencies.capacity.park(step.pool, outcome.park);
     const recorded = await recordSurely(dependencies, toStepOutcome(step, outcome, passage));
     dependencies.report({ step, passage, outcome, accepted: recorded.accepted, claimedAt });

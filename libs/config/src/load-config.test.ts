@@ -1,0 +1,91 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ConfigError } from './config.ts';
+import { loadConfig } from './load-config.ts';
+
+const required = { DATABASE_URL: 'postgres://x/y', REDIS_URL: 'redis://x' };
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'millrace-config-'));
+});
+afterEach(() => {
+  rmSync(directory, { recursive: true });
+});
+
+function problemsOf(environment: Record<string, string>, file?: string): readonly string[] {
+  if (file !== undefined) writeFileSync(join(directory, 'millrace.config.yaml'), file);
+  try {
+    loadConfig(environment, directory);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems;
+  }
+}
+
+describe('loadConfig', () => {
+  it('needs nothing but the two addresses, and freezes what it returns', () => {
+    const config = loadConfig(required, directory);
+    expect(config.setting.MILLRACE_PORT).toBe(8080);
+    expect(config.setting.MILLRACE_LEASE).toBe(12_000);
+    expect([...config.routes.keys()]).toEqual(['cheap', 'quality']);
+    expect(Object.isFrozen(config) && Object.isFrozen(config.setting)).toBe(true);
+  });
+
+  it('names every problem at once, each with its key', () => {
+    const problems = problemsOf({ MILLRACE_PORT: '99999', MILLRACE_LEASE: 'soon' });
+    expect(problems).toHaveLength(4);
+    expect(problems.join('\n')).toMatch(/MILLRACE_PORT="99999": expected between 0 and 65535/);
+    expect(problems.join('\n')).toMatch(/MILLRACE_LEASE="soon"/);
+    expect(problems).toContain('DATABASE_URL is not set');
+  });
+
+  it('knows what an unknown name was meant to be', () => {
+    expect(problemsOf({ ...required, MILLRACE_PROT: '1' })).toEqual([
+      'MILLRACE_PROT is not a setting; did you mean MILLRACE_PORT?',
+    ]);
+  });
+
+  it('does not repeat addresses and keys, which carry secrets', () => {
+    const [problem] = problemsOf({ ...required, DATABASE_URL: 'mysql://user:hunter2@x' });
+    expect(problem).toContain('DATABASE_URL');
+    expect(problem).not.toContain('hunter2');
+  });
+
+  it('refuses a retention that would free idempotency keys within a day', () => {
+    expect(problemsOf({ ...required, MILLRACE_JOB_RETENTION: '2h' })[0]).toMatch(
+      /MILLRACE_JOB_RETENTION: at least 24h/,
+    );
+  });
+
+  it('reads providers, routes and the retry policy from the file', () => {
+    writeFileSync(
+      join(directory, 'millrace.config.yaml'),
+      `providers:
+  local: {kind: openai_compatible, base_url: "http://localhost:11434/v1"}
+  second: {kind: openai, api_key_env: SECOND_KEY}
+routes:
+  cheap: {targets: [{target: local/llama}], fallback: [second/gpt-6-luna]}
+retry: {max_attempts: 3, base_delay: 2s}
+`,
+    );
+    const config = loadConfig({ ...required, SECOND_KEY: 'sk-2' }, directory);
+    expect(config.providers.get('local')).toMatchObject({ kind: 'openai_compatible', apiKey: 'none' });
+    expect(config.providers.get('second')).toMatchObject({ apiKey: 'sk-2' });
+    expect(config.routes.get('cheap')).toEqual({
+      targets: [{ target: 'local/llama', weight: 1 }],
+      fallback: ['second/gpt-6-luna'],
+    });
+    expect(config.retry).toMatchObject({ maxAttempts: 3, baseDelayMs: 2_000 });
+  });
+
+  it('refuses unknown keys, unknown providers and broken YAML, with the path', () => {
+    expect(problemsOf(required, 'retry: {max_atempts: 3}')[0]).toMatch(
+      /retry: Unrecognized key: "max_atempts"/,
+    );
+    expect(problemsOf(required, 'routes: {cheap: {targets: [{target: nobody/x}]}}')[0]).toMatch(/nobody/);
+    expect(problemsOf(required, 'routes: [')).toHaveLength(1);
+  });
+});

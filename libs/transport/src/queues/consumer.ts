@@ -81,7 +81,7 @@ export function createConsumer<Schema extends z.ZodType>(options: ConsumerOption
         stalledInterval: STALLED_INTERVAL_MS,
         // The ledger counts deaths; the transport only has to try again.
         maxStalledCount: 1_000,
-        skipVersionCheck: true,
+        // Not `skipVersionCheck`: BullMQ would take Redis for an old one and round every delay up to whole seconds.
       });
       created.on('error', options.onError);
       created.on('failed', (_job, error) => options.onFailure(error));

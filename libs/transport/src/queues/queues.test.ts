@@ -119,14 +119,16 @@ describe('wakes', () => {
     expect(await counts()).toMatchObject({ 'jobs delayed': 1, 'calls-openai delayed': 1 });
   });
 
-  it('with a delay come after it', async () => {
+  it('with a delay come after it, and not a whole second later', async () => {
     const startedAt = performance.now();
     await transport.producer.enqueueJobs([
       jobWake('late', { delayMs: 300, priority: 'realtime' }),
       jobWake('now'),
     ]);
     expect(await handled(2)).toEqual(['now', 'late']);
-    expect(performance.now() - startedAt).toBeGreaterThanOrEqual(290);
+    const tookMs = performance.now() - startedAt;
+    expect(tookMs).toBeGreaterThanOrEqual(290);
+    expect(tookMs).toBeLessThan(800);
   });
 
   it('of nothing ask nothing', async () => {

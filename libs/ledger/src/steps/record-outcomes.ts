@@ -138,7 +138,8 @@ FROM written w JOIN counted c ON c.id = w.job_id`;
 const END_ATTEMPTS = `
 UPDATE attempts a SET finished_at = now(), first_token_at = to_timestamp(e.first_token_at / 1000),
   provider_request_id = e.provider_request_id, http_status = e.http_status, error_code = e.error_code,
-  error_message = e.error_message,
+  -- Once the content of a job is erased, no late report brings any back.
+  error_message = CASE WHEN EXISTS (SELECT FROM jobs j WHERE j.id = e.job_id AND j.erased_at IS NULL) THEN e.error_message END,
   -- A worker that finds out by its heartbeat knows only that it lost the step, not that the step was cancelled.
   status = CASE WHEN e.status = 'interrupted' AND EXISTS (
     SELECT FROM steps s WHERE s.job_id = e.job_id AND s.key = e.key AND s.status = 'cancelled'

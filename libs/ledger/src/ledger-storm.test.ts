@@ -3,6 +3,7 @@ import { createTestDatabase } from '@millrace/test-support';
 import type { TestDatabase } from '@millrace/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database } from './database.ts';
+import { advanceJobs } from './jobs/advance-job.ts';
 import { cancelJob } from './jobs/cancel-job.ts';
 import { resolveHeldSteps } from './jobs/resolve-held.ts';
 import { extendClaims } from './recovery/extend-claims.ts';
@@ -19,7 +20,7 @@ import { checkLedger } from './testing/check-ledger.ts';
 import { countDeadlocks } from './testing/count-deadlocks.ts';
 import { findStuck } from './testing/find-stuck.ts';
 import { testTenant } from './testing/new-job.ts';
-import { complete, departure, openTestLedger, waitFor } from './testing/open-test-ledger.ts';
+import { complete, departure, newStep, openTestLedger } from './testing/open-test-ledger.ts';
 import type { TestLedger } from './testing/open-test-ledger.ts';
 import { attemptEnd, billed, completed, failed, held, outcome, pending } from './testing/outcomes.ts';
 
@@ -132,12 +133,28 @@ async function storm(
         key: null,
         action: pick(['retry', 'retry', 'fail']),
       }),
-    async give_up() {
-      await waitFor(
-        database,
-        pick(jobIds),
-        [`n${Math.floor(Math.random() * 50)}`],
-        shuffle(KEYS).slice(0, 2),
+    async advance() {
+      const some = [...new Set([pick(jobIds), pick(jobIds), pick(jobIds), pick(jobIds)])];
+      // One of them ends now and then, beside others that give steps up.
+      const [ends] = Math.random() < 0.1 ? some : [];
+      if (ends !== undefined) {
+        jobIds.splice(
+          jobIds.indexOf(ends),
+          1,
+          await ledger.addJob(
+            {},
+            shuffle(KEYS).map((key) => ({ key, barrier: 'all' })),
+          ),
+        );
+      }
+      await advanceJobs(database, some, async ({ jobId }) =>
+        jobId === ends
+          ? { kind: 'finish', status: 'completed', output: null, error: null }
+          : {
+              kind: 'wait',
+              steps: [newStep(`n${Math.floor(Math.random() * 50)}`)],
+              abandoned: shuffle(KEYS).slice(0, 2),
+            },
       );
     },
     async end() {
@@ -165,7 +182,8 @@ async function storm(
     'reconcile',
     'wake',
     'resolve',
-    'give_up',
+    'advance',
+    'advance',
     'end',
   ];
   await Promise.all(

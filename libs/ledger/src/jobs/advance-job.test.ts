@@ -8,8 +8,8 @@ import { testTenant } from '../testing/new-job.ts';
 import { advance, complete, newStep, openTestLedger, waitFor } from '../testing/open-test-ledger.ts';
 import type { TestLedger } from '../testing/open-test-ledger.ts';
 import { completed, failed, outcome } from '../testing/outcomes.ts';
-import { advanceJob } from './advance-job.ts';
-import type { JobState } from './advance-job.ts';
+import { advanceJob, advanceJobs } from './advance-job.ts';
+import type { AdvanceDecision, JobState } from './advance-job.ts';
 import { cancelJob } from './cancel-job.ts';
 import { failJob } from './fail-job.ts';
 import { findEvents } from './find-events.ts';
@@ -156,6 +156,60 @@ describe('an advance', () => {
     // It was recorded after the advance, so it says that another one is due, and the reconciler knows too.
     expect(await recording).toMatchObject([{ accepted: true, mayAdvance: true }]);
     expect((await ledger.job(jobId))['wake_at']).not.toBeNull();
+  });
+});
+
+describe('an advance of several jobs', () => {
+  it('does to each what was decided for it, and answers in the order asked', async () => {
+    const waits = await ledger.addJob({ priority: 'realtime' });
+    const goesOn = await ledger.addJob({}, ['a', 'b']);
+    const ends = await ledger.addJob({}, ['a']);
+    const late = await ledger.addJob({ deadlineAt: Date.now() - 1_000 }, []);
+    const stuck = await ledger.addJob();
+    const over = await ledger.addJob();
+    await complete(database, over);
+    const decisions: Record<string, AdvanceDecision> = {
+      [waits]: { kind: 'wait', steps: [newStep('x'), newStep('y')], abandoned: [] },
+      [goesOn]: { kind: 'wait', steps: [newStep('x'), newStep('a')], abandoned: ['a'] },
+      [ends]: { kind: 'finish', status: 'failed', output: null, error: { code: 'c', message: 'm' } },
+      [stuck]: { kind: 'wait', steps: [], abandoned: [] },
+    };
+    const asked = [ends, 'job_unknown', late, waits, over, stuck, goesOn];
+    const results = await advanceJobs(database, asked, async ({ jobId }) => decisions[jobId]!);
+    expect(results.map((result) => result.finished?.status ?? result.outcome)).toEqual([
+      'failed',
+      'gone',
+      'expired',
+      'waiting',
+      'gone',
+      'failed',
+      'waiting',
+    ]);
+    const of = (jobId: string) => results[asked.indexOf(jobId)]!;
+    expect(of(waits)).toMatchObject({
+      priority: 'realtime',
+      events: [{ jobId: waits, type: 'job.started' }],
+    });
+    expect(of(waits).steps.map((step) => step.key)).toEqual(['x', 'y']);
+    expect(of(goesOn)).toMatchObject({ steps: [{ key: 'x' }], abandoned: ['a'], events: [] });
+    expect(of(ends).finished).toMatchObject({
+      droppedSteps: 1,
+      events: [{ jobId: ends, type: 'job.failed' }],
+    });
+    expect(await ledger.job(goesOn)).toMatchObject({ steps_known: 2, steps_open: 2 });
+    expect(await ledger.step(ends, 'a')).toMatchObject({ status: 'cancelled' });
+    expect(await checkLedger(database)).toEqual([]);
+  });
+
+  it('writes nothing for any of them when one plan throws', async () => {
+    const [good, bad] = [await ledger.addJob(), await ledger.addJob()];
+    const thrown = new Error('a plan with a mistake');
+    const decide = async ({ jobId }: JobState): Promise<AdvanceDecision> => {
+      if (jobId === bad) throw thrown;
+      return { kind: 'wait', steps: [newStep('x')], abandoned: [] };
+    };
+    await expect(advanceJobs(database, [good, bad], decide)).rejects.toBe(thrown);
+    expect(await ledger.job(good)).toMatchObject({ status: 'queued', steps_known: 0 });
   });
 });
 

@@ -218,6 +218,24 @@ describe('a heartbeat', () => {
     expect(lost.map((step) => step.key)).toEqual(['taken', 'ended', 'cancelled']);
   });
 
+  it('waits for nobody: a row that stands locked cannot cost a worker its other leases', async () => {
+    const jobId = await ledger.addJob({}, keys(3));
+    const steps = await ledger.claim(jobId, keys(3));
+    await ledger.passTime(9_000);
+    await database.transaction(async (transaction) => {
+      await transaction.query("SELECT FROM steps WHERE job_id = $1 AND key = 's1' FOR NO KEY UPDATE", [
+        jobId,
+      ]);
+      const startedAt = performance.now();
+      // What is locked is still ours as far as anybody knows.
+      expect(await renewClaims(database, steps, 10_000)).toEqual([]);
+      expect(performance.now() - startedAt).toBeLessThan(1_000);
+    });
+    await ledger.passTime(5_000);
+    expect((await claim(jobId, keys(3))).map((step) => step.key)).toEqual(['s1']);
+    expect((await renewClaims(database, steps, 10_000)).map((step) => step.key)).toEqual(['s1']);
+  });
+
   it('of nothing asks nothing', async () => {
     expect(await renewClaims({ query: () => Promise.reject(new Error('asked')) }, [], 1)).toEqual([]);
   });

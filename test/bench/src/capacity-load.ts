@@ -15,6 +15,8 @@ export interface LoadOrder {
   redisUrl: string;
   address: CallAddress;
   limits: { requests: number | null; tokens: number | null };
+  /** For BullMQ and bottleneck: the time for which they are told their part of the limit. */
+  peerWindowMs: number;
   endsAt: number;
   callers: number;
   index: number;

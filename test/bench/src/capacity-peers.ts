@@ -18,7 +18,11 @@ export async function loadBullmq(order: LoadOrder): Promise<LoadReport> {
     async (job) => {
       await sendCounted(order, report, String(job.id));
     },
-    { connection, concurrency: order.callers, limiter: { max, duration: 60_000 } },
+    {
+      connection,
+      concurrency: order.callers,
+      limiter: { max: (max * order.peerWindowMs) / 60_000, duration: order.peerWindowMs },
+    },
   );
   worker.on('error', (error) => void report.warnings.push(String(error)));
   await new Promise((resolve) => setTimeout(resolve, order.endsAt - Date.now()));
@@ -47,16 +51,16 @@ async function fillQueue(connection: Redis, jobs: number): Promise<void> {
  */
 export async function loadBottleneck(order: LoadOrder): Promise<LoadReport> {
   const report = emptyReport();
-  const limiter = (id: string, reservoir: number): Bottleneck => {
+  const limiter = (id: string, perMinute: number): Bottleneck => {
+    const part = (perMinute * order.peerWindowMs) / 60_000;
     const created = new Bottleneck({
       id,
       datastore: 'ioredis',
       Redis,
       clientOptions: order.redisUrl,
-      clearDatastore: order.index === 0,
-      reservoir,
-      reservoirRefreshAmount: reservoir,
-      reservoirRefreshInterval: 60_000,
+      reservoir: part,
+      reservoirRefreshAmount: part,
+      reservoirRefreshInterval: order.peerWindowMs,
     });
     created.on('error', (error) => void report.warnings.push(String(error)));
     return created;

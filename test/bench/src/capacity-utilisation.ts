@@ -3,10 +3,11 @@
  * may to the simulator, which counts every sliding minute of 60 s exactly and refuses what is above.
  *
  *     node test/bench/src/capacity-utilisation.ts [requests|tokens|both] [--limiter book|bullmq|bottleneck]
- *          [--outsider 0.3] [--seconds 90]
+ *          [--window 1|60] [--outsider 0.3] [--seconds 90]
  *
- * Looked at is the run from second 15 on, so that starting the processes does not count. `--outsider` lets somebody else
- * use that share of the account from second 30 on, which the book has to learn from headers. Prints the share last.
+ * Looked at is the last minute, so that starting the processes does not count. `--outsider` lets somebody else
+ * use that share of the account from second 30 on, which the book has to learn from headers. `--window` is the time in
+ * seconds for which BullMQ and bottleneck are told their part of the limit. Prints the share last.
  */
 import { fork } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -20,7 +21,6 @@ import { askWitness } from './capacity-witness.ts';
 
 const PROCESSES = 4;
 const CALLERS = 64;
-const SETTLING_MS = 15_000;
 const OUTSIDER_FROM_MS = 30_000;
 /** 100 requests a second of 1,000 tokens on average: what two busy cores carry besides the simulator. */
 const REQUESTS = 6_000;
@@ -30,6 +30,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     limiter: { type: 'string', default: 'book' },
+    window: { type: 'string', default: '60' },
     outsider: { type: 'string', default: '0' },
     seconds: { type: 'string', default: '90' },
   },
@@ -60,6 +61,7 @@ async function run(): Promise<void> {
     redisUrl: redis.url,
     address: { simulatorUrl: simulator.url, apiKey },
     limits,
+    peerWindowMs: Number(values.window) * 1_000,
     endsAt,
     callers: CALLERS,
   };
@@ -68,18 +70,18 @@ async function run(): Promise<void> {
     Array.from({ length: PROCESSES }, (_, index) => runWorker({ ...order, index })),
   );
   const outside = await outsider;
-  const from = startsAt + (outside.sent > 0 ? OUTSIDER_FROM_MS : SETTLING_MS);
+  // A whole minute, so that limiters that send in bursts a minute apart are not wronged.
+  const from = endsAt - 60_000;
   const witness = await askWitness(simulator.url, { from, to: endsAt });
-  const minutes = (endsAt - from) / 60_000;
   const share = {
-    requests: limits.requests === null ? null : witness.used.requests / (limits.requests * minutes),
-    tokens: limits.tokens === null ? null : witness.used.tokens / (limits.tokens * minutes),
+    requests: limits.requests === null ? null : witness.used.requests / limits.requests,
+    tokens: limits.tokens === null ? null : witness.used.tokens / limits.tokens,
   };
   const ofWorkers = (of: (report: LoadReport) => number): number =>
     reports.reduce((sum, report) => sum + of(report), 0);
 
   print(
-    `limits ${JSON.stringify(limits)}, limiter ${values.limiter}, ${PROCESSES} processes, ${values.seconds} s`,
+    `limits ${JSON.stringify(limits)}, limiter ${values.limiter}${values.limiter === 'book' ? '' : ` per ${values.window} s`}, ${PROCESSES} processes, ${values.seconds} s`,
   );
   printDelays(reports, witness.arrivals);
   const warnings = reports.flatMap((report) => report.warnings);
@@ -139,6 +141,7 @@ async function sendFromOutside(
 
 /** How late calls left, and how long they were on their way: the spread must stay below what the book allows for. */
 function printDelays(reports: readonly LoadReport[], arrivals: ReadonlyMap<string, number>): void {
+  if (reports.every(({ departures }) => departures.length === 0)) return;
   const calls = reports.flatMap(({ departures }) => departures).filter(([id]) => arrivals.has(id));
   const describe = (delays: number[]): string => {
     delays.sort((one, other) => one - other);

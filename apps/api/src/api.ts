@@ -104,7 +104,7 @@ export function createApi(
         database,
         listedHosts,
         enqueueDelivery: (deliveryId, fence, delayMs) =>
-          producer.enqueueDeliveries([{ deliveryId, fence, turn: 0, delayMs }]),
+          producer.enqueueDeliveries([{ deliveryId, fence, delayMs }]),
         log,
       }),
     ],

@@ -68,13 +68,9 @@ export function createReconciler(dependencies: ReconcileDependencies): Reconcile
 }
 
 async function enqueue(producer: Producer, overdue: Overdue): Promise<void> {
-  await producer.enqueueJobs(overdue.jobs.map(({ wakeCount, ...job }) => ({ ...job, turn: wakeCount + 1 })));
-  await producer.enqueueSteps(
-    overdue.steps.map(({ wakeCount, ...step }) => ({ ...step, turn: wakeCount + 1 })),
-  );
-  await producer.enqueueDeliveries(
-    overdue.deliveries.map(({ wakeCount, ...delivery }) => ({ ...delivery, turn: wakeCount + 1 })),
-  );
+  await producer.enqueueJobs(overdue.jobs);
+  await producer.enqueueSteps(overdue.steps);
+  await producer.enqueueDeliveries(overdue.deliveries);
 }
 
 /** Steps that a dead worker holds stay overdue until they are taken over, so they must not keep the sweep going. */

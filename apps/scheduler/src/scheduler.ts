@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from '@millrace/config';
 import type { Service } from '@millrace/contracts';
-import { holdLease, openDatabase, pruneJobs, releaseLease } from '@millrace/ledger';
+import { closeLostAttempts, holdLease, openDatabase, pruneJobs, releaseLease } from '@millrace/ledger';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
 import { announce, closeOnStop, createOperationsServer } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
@@ -13,6 +13,8 @@ import { createRepeat } from './repeat.ts';
 
 const LEADER = 'scheduler';
 const PRUNE_EVERY_MS = 60_000;
+/** A worker reports an aborted call within its heartbeat; a ledger outage may come on top. */
+const LOST_AFTER_MS = 120_000;
 const PRUNE_AT_A_TIME = 500;
 const OUTAGE_MS = 4_000;
 
@@ -87,6 +89,16 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
       everyMs: setting.MILLRACE_RECONCILE_INTERVAL,
       when,
       work: () => reconciler.sweep(),
+      onError,
+    }),
+    createRepeat({
+      name: 'closing of lost attempts',
+      everyMs: PRUNE_EVERY_MS,
+      when,
+      work: async () => {
+        const count = await closeLostAttempts(database, LOST_AFTER_MS, PRUNE_AT_A_TIME);
+        if (count > 0) log.warn({ count }, 'closed attempts whose worker never reported');
+      },
       onError,
     }),
     createRepeat({

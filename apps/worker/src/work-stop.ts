@@ -10,6 +10,8 @@ export function createWorkStop(options: {
   consumers: readonly Service[];
   claims: Claims;
   tasks: TaskGroup;
+  /** Aborted when the stop begins, so that nobody goes on waiting for a ledger that is away. */
+  stopping: AbortController;
   graceMs: number;
   onStarted: () => void;
 }): Service {
@@ -20,6 +22,7 @@ export function createWorkStop(options: {
       options.onStarted();
     },
     async stop() {
+      options.stopping.abort();
       const timer = setTimeout(() => options.claims.abortAll('shutdown'), options.graceMs);
       await Promise.all(options.consumers.map((consumer) => consumer.stop()));
       clearTimeout(timer);

@@ -21,7 +21,7 @@ import {
 } from '@millrace/transport';
 import { splitTarget } from './calls/choose-target.ts';
 import { createClaims } from './calls/claims.ts';
-import { createProviders } from './calls/create-providers.ts';
+import { createProviders, isListed } from './calls/create-providers.ts';
 import { createLedgerGateway } from './calls/ledger-gateway.ts';
 import { createCallReporter } from './calls/report-call.ts';
 import { createRetryBudget } from './calls/retry-budget.ts';
@@ -29,11 +29,14 @@ import { runCall } from './calls/run-call.ts';
 import type { RunCallDependencies } from './calls/run-call.ts';
 import { createAdvancer } from './jobs/create-advancer.ts';
 import type { AdvanceDependencies } from './jobs/create-advancer.ts';
+import { createPatience } from './patience.ts';
 import { createTaskGroup } from './task-group.ts';
 import { createWorkStop } from './work-stop.ts';
 import { defaultDeliverySettings, deliverWebhook } from './webhooks/deliver.ts';
 
 const JOBS_AT_A_TIME = 48;
+/** What one advance may render; it is escaped twice on its way into the ledger, and nothing else runs meanwhile. */
+const MOST_RENDERED_CHARACTERS = 32_000_000;
 const DELIVERIES_AT_A_TIME = 32;
 /** A plan that took its process down this often is given up. */
 const MOST_STALLS = 3;
@@ -78,7 +81,20 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
   });
   const feed = createLiveFeed({ subscriber: subscriberRedis, reader: producerRedis, names, onError });
   const leaseMs = setting.MILLRACE_LEASE;
-  const claims = createClaims({ leaseMs, renew: (steps) => renewClaims(database, steps, leaseMs), onError });
+  // Heartbeats have a connection of their own and must not hang for longer than they are apart.
+  const heartbeats = openDatabase({
+    url: config.databaseUrl,
+    maxConnections: 1,
+    connectTimeoutMs: leaseMs / 3,
+    statementTimeoutMs: Math.max(1_000, Math.round(leaseMs / 3)),
+    applicationName: 'millrace-worker-heartbeat',
+    onIdleError: onError,
+  });
+  const claims = createClaims({
+    leaseMs,
+    renew: (steps) => renewClaims(heartbeats, steps, leaseMs),
+    onError,
+  });
 
   const advancing: AdvanceDependencies = {
     database,
@@ -92,6 +108,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
       maxMapChunks: config.limits.maxMapChunks,
       maxTextCharacters: config.limits.maxTextCharacters,
       defaultMaxOutputTokens: config.limits.defaultMaxOutputTokens,
+      maxRenderedCharacters: MOST_RENDERED_CHARACTERS,
     },
     splits: createSplitCache({ maxCharacters: 32_000_000 }),
     random: Math.random,
@@ -121,12 +138,14 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     validators: createOutputValidators({ maxEntries: 500 }),
     routes: config.routes,
     policy: config.retry,
-    report: createCallReporter(log, metrics),
+    report: createCallReporter(log, metrics, (target) => isListed(config, providers, catalogue, target)),
     onError,
     random: Math.random,
     pause: (ms) => pause(ms),
   };
 
+  const stopping = new AbortController();
+  const patiently = createPatience({ stopping: stopping.signal, onError });
   const consume = { redis: consumerRedis, names, onError, onFailure: onError };
   const jobs = createConsumer({
     ...consume,
@@ -134,7 +153,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     concurrency: JOBS_AT_A_TIME,
     payload: jobWakeSchema,
     handle: async ({ jobId }, { stalls }) => {
-      if (stalls < MOST_STALLS) return advanceJob(jobId);
+      if (stalls < MOST_STALLS) return patiently(() => advanceJob(jobId, { apart: stalls > 0 }));
       const error = { code: 'worker_crashed', message: 'The worker died each time it worked on this plan.' };
       const finished = await failJob(database, jobId, error);
       if (!finished) return;
@@ -149,23 +168,25 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     concurrency: DELIVERIES_AT_A_TIME,
     payload: deliveryWakeSchema,
     handle: async ({ deliveryId }) => {
-      await deliverWebhook(
-        {
-          database,
-          enqueueDelivery: (id, fence, delayMs) =>
-            producer.enqueueDeliveries([{ deliveryId: id, fence, turn: 0, delayMs }]),
-          log,
-          onTry: ({ outcome, durationMs }) => {
-            metrics.deliveries.inc({ outcome });
-            metrics.deliverySeconds.observe(durationMs / 1_000);
+      const delivering = () =>
+        deliverWebhook(
+          {
+            database,
+            enqueueDelivery: (id, fence, delayMs) =>
+              producer.enqueueDeliveries([{ deliveryId: id, fence, delayMs }]),
+            log,
+            onTry: ({ outcome, durationMs }) => {
+              metrics.deliveries.inc({ outcome });
+              metrics.deliverySeconds.observe(durationMs / 1_000);
+            },
+            now: Date.now,
+            random: Math.random,
+            lookup,
+            settings: { ...defaultDeliverySettings, listedHosts: setting.MILLRACE_ALLOW_PRIVATE_WEBHOOKS },
           },
-          now: Date.now,
-          random: Math.random,
-          lookup,
-          settings: { ...defaultDeliverySettings, listedHosts: setting.MILLRACE_ALLOW_PRIVATE_WEBHOOKS },
-        },
-        deliveryId,
-      );
+          deliveryId,
+        );
+      await patiently(delivering);
     },
   });
   const calls = pools.map((pool) =>
@@ -176,13 +197,15 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
       payload: stepWakeSchema,
       handle: async (wake) => {
         metrics.callsUnderWay.inc({ pool });
-        await runCall(calling, wake).finally(() => metrics.callsUnderWay.dec({ pool }));
+        await patiently(() => runCall(calling, wake)).finally(() => metrics.callsUnderWay.dec({ pool }));
       },
     }),
   );
 
   return [
-    closeOnStop('database', () => database.close()),
+    closeOnStop('database', async () => {
+      await Promise.all([database.close(), heartbeats.close()]);
+    }),
     closeOnStop('redis', async () => {
       await producer.close();
       await Promise.all([consumerRedis, producerRedis, subscriberRedis].map(closeRedis));
@@ -208,6 +231,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
       consumers: [jobs, webhooks, ...calls],
       claims,
       tasks,
+      stopping,
       graceMs: setting.MILLRACE_SHUTDOWN_GRACE,
       onStarted: () =>
         log.info({ worker, pools, concurrency: setting.MILLRACE_WORKER_CONCURRENCY }, 'working'),
@@ -216,5 +240,5 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
 }
 
 function toDeliveryWake(deliveryId: string) {
-  return { deliveryId, fence: 0, turn: 0, delayMs: 0 };
+  return { deliveryId, fence: 0, delayMs: 0 };
 }

@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { jsonSchema } from './json.ts';
 
+/** `provider/model`; what vendors and self-hosted servers call their models is printable ASCII. */
+const MODEL = /^[a-z][a-z0-9_-]{0,31}\/[\x21-\x7e]{1,160}$/;
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 const nameSchema = z.string().regex(NAME, 'a name is a letter, then up to 63 letters, digits, "_" or "-"');
 /** Router labels are what a model answers; they become step keys, so they are names that may begin with a digit. */
@@ -31,11 +33,14 @@ const outputSchema = z
 
 const callShape = {
   type: z.literal('call'),
-  route: z.string().min(1).max(64).optional().meta({ description: 'A configured route, such as "cheap".' }),
+  route: z
+    .string()
+    .regex(/^[a-z][a-z0-9_-]{0,63}$/, 'a route is a-z, then up to 63 of "a-z 0-9 _ -"')
+    .optional()
+    .meta({ description: 'A configured route, such as "cheap".' }),
   model: z
     .string()
-    .min(3)
-    .max(200)
+    .regex(MODEL, 'a model is "provider/model", printable ASCII without spaces')
     .optional()
     .meta({ description: 'A target, "provider/model"; route and model exclude each other.' }),
   prompt: z

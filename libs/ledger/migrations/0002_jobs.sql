@@ -136,6 +136,9 @@ CREATE TABLE attempts (
   FOREIGN KEY (job_id, step_key) REFERENCES steps (job_id, key) ON DELETE CASCADE
 );
 
+-- Few: the calls under way.
+CREATE INDEX attempts_open ON attempts (sent_at) WHERE status = 'sent';
+
 -- What was billed, one row per call that reported tokens. It outlives the job, so it names the tenant itself.
 CREATE TABLE usage (
   job_id text COLLATE "C" NOT NULL,

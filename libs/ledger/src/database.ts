@@ -144,6 +144,18 @@ async function retryConflicts<Result>(work: () => Promise<Result>): Promise<Resu
   }
 }
 
+/**
+ * Whether the same work may succeed a little later: the ledger was away, or the work met others too often (class 40), and
+ * nothing of it was written.
+ */
+export function isTransient(error: unknown): boolean {
+  return (
+    error instanceof LedgerUnavailable ||
+    sqlState(error).startsWith('40') ||
+    sqlState(error) === LOCK_NOT_AVAILABLE
+  );
+}
+
 /** SQLSTATE of a statement that gave up waiting for a lock (`lock_timeout`). */
 export const LOCK_NOT_AVAILABLE = '55P03';
 

@@ -1,4 +1,4 @@
-export { LedgerUnavailable, openDatabase } from './database.ts';
+export { LedgerUnavailable, openDatabase, isTransient } from './database.ts';
 export type { Queryable, Database, DatabaseOptions } from './database.ts';
 export { gather } from './gather.ts';
 export { acceptJobs } from './jobs/accept-jobs.ts';
@@ -74,3 +74,4 @@ export { rotateSecret } from './webhooks/rotate-secret.ts';
 export type { Ending, FinishedJob } from './jobs/finish-job.ts';
 export { findLastSequence } from './jobs/find-last-sequence.ts';
 export { findWebhookSecret } from './tenants/find-webhook-secret.ts';
+export { closeLostAttempts } from './recovery/close-lost-attempts.ts';

@@ -35,7 +35,7 @@ export async function cancelAndReport(
         publisher.publishCancel(jobId),
         publisher.publishEvents(finished.events),
         producer.enqueueDeliveries(
-          finished.deliveryIds.map((deliveryId) => ({ deliveryId, fence: 0, turn: 0, delayMs: 0 })),
+          finished.deliveryIds.map((deliveryId) => ({ deliveryId, fence: 0, delayMs: 0 })),
         ),
       ]),
     );

@@ -17,8 +17,6 @@ export async function resolveHeld(
   if (steps.length === 0) {
     throw new ProblemError('job_not_waiting', 'No step of this job waits for a decision.');
   }
-  // Unlike any turn before: a wake whose id is among the ended ones that the board still shows would be ignored.
-  const turn = Date.now();
   await announce(options, 'resolution', () =>
     resolution.action === 'retry'
       ? producer.enqueueSteps(
@@ -28,10 +26,9 @@ export async function resolveHeld(
             pool: step.pool,
             priority: step.priority as Priority,
             fence: step.fence,
-            turn,
             delayMs: 0,
           })),
         )
-      : producer.enqueueJobs([{ jobId: job.id, priority: job.priority, turn }]),
+      : producer.enqueueJobs([{ jobId: job.id, priority: job.priority }]),
   );
 }

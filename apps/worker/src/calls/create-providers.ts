@@ -1,6 +1,7 @@
 import type { Config, ProviderConfig } from '@millrace/config';
-import { createProvider, loadPriceCatalogue, modelFacts } from '@millrace/providers';
+import { createProvider, findModelPrice, loadPriceCatalogue, modelFacts } from '@millrace/providers';
 import type { ModelPriceInput, PriceCatalogue, Provider } from '@millrace/providers';
+import { splitTarget } from './choose-target.ts';
 
 /** The providers that this worker can call (those with a key), and what their models cost. */
 export function createProviders(config: Config): {
@@ -27,6 +28,24 @@ export function createProviders(config: Config): {
     );
   }
   return { providers, catalogue };
+}
+
+/** Whether a target is named by a route or has a price: the targets that a deployment knows of. */
+export function isListed(
+  config: Config,
+  providers: ReadonlyMap<string, Provider>,
+  catalogue: PriceCatalogue,
+  target: string,
+): boolean {
+  for (const route of config.routes.values()) {
+    if (route.fallback.includes(target) || route.targets.some((each) => each.target === target)) return true;
+  }
+  const { provider: name, model } = splitTarget(target);
+  const provider = providers.get(name);
+  return (
+    provider !== undefined &&
+    findModelPrice(catalogue, { kind: provider.kind, provider: name, model }) !== null
+  );
 }
 
 const UNKNOWN_CONTEXT_WINDOW = 1_000_000;

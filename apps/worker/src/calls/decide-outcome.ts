@@ -208,8 +208,15 @@ function retryOrGiveUp(
 /** Waiting uses up no attempt. A pool that stays closed for long is left for another target, if the route has one. */
 function decideWait(delayMs: number, situation: Situation): Outcome {
   const free = { reason: 'capacity', countsAttempt: false, park: null } as const;
-  if (delayMs <= LONG_WAIT_MS || situation.nextTarget === null) return { kind: 'retry', delayMs, ...free };
-  return { kind: 'fall_over', target: situation.nextTarget, ...free };
+  const elsewhere =
+    situation.nextTarget !== null && providerOf(situation.nextTarget) !== providerOf(situation.target);
+  if (delayMs <= LONG_WAIT_MS || !elsewhere) return { kind: 'retry', delayMs, ...free };
+  return { kind: 'fall_over', target: situation.nextTarget ?? situation.target, ...free };
+}
+
+/** Targets of one provider share a pool today: going from one to the other would not help. */
+function providerOf(target: string): string {
+  return target.slice(0, target.indexOf('/'));
 }
 
 function decideAborted(reason: AbortReason): Outcome {

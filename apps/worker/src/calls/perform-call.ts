@@ -36,16 +36,22 @@ export async function performCall(
     number: context.attempt,
     target: step.target,
     firstTokenAt: firstTextAt,
-    providerRequestId: null,
     httpStatus: null,
     error: null,
     ambiguous: false,
     usage: null,
     ...end,
+    providerRequestId: printableOrNull(end.providerRequestId),
   });
   const bill = (usage: TokenUsage, tier: string | null, estimated: boolean): AttemptEnd['usage'] => {
     const cost = prepared.price(usage, tier);
-    return { ...usage, costMicroUsd: cost.microUsd, priceKnown: cost.known, estimated, serviceTier: tier };
+    return {
+      ...usage,
+      costMicroUsd: cost.microUsd,
+      priceKnown: cost.known,
+      estimated,
+      serviceTier: printableOrNull(tier),
+    };
   };
 
   try {
@@ -124,7 +130,11 @@ function remark(answer: ProviderAnswer, happening: Happening): AttemptEnd['error
   return null;
 }
 
-/** PostgreSQL's text knows no NUL. */
+/** PostgreSQL's text knows neither NUL nor half a surrogate pair; cutting may leave one. */
 function printable(message: string): string {
-  return message.replaceAll('\u0000', '').slice(0, 2_000);
+  return message.replaceAll('\u0000', '').slice(0, 2_000).toWellFormed();
+}
+
+function printableOrNull(text: unknown): string | null {
+  return typeof text === 'string' ? printable(text) : null;
 }

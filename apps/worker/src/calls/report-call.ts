@@ -4,10 +4,14 @@ import type { Outcome } from './decide-outcome.ts';
 import type { CallReport } from './passage.ts';
 
 /** Writes the wide event of an attempt and moves the metrics. A claim that sent nothing is logged at debug level. */
-export function createCallReporter(log: Logger, metrics: Metrics): (report: CallReport) => void {
+export function createCallReporter(
+  log: Logger,
+  metrics: Metrics,
+  isListed: (target: string) => boolean,
+): (report: CallReport) => void {
   return (report) => {
     const { step, passage, outcome } = report;
-    count(metrics, report);
+    count(metrics, report, labelOf(report.step.target, isListed));
     const { attempt } = passage;
     const usage = attempt?.usage ?? null;
     log[attempt ? 'info' : 'debug'](
@@ -47,8 +51,17 @@ export function createCallReporter(log: Logger, metrics: Metrics): (report: Call
   };
 }
 
-function count(metrics: Metrics, { step, passage, outcome, accepted, claimedAt }: CallReport): void {
-  const { target, pool } = step;
+/** Clients name models, so only those that routes or the price catalogue know become labels. */
+function labelOf(target: string, isListed: (target: string) => boolean): string {
+  return isListed(target) ? target : `${target.slice(0, target.indexOf('/'))}/other`;
+}
+
+function count(
+  metrics: Metrics,
+  { step, passage, outcome, accepted, claimedAt }: CallReport,
+  target: string,
+): void {
+  const { pool } = step;
   if (step.lostAnswer) metrics.ambiguousCalls.inc({ target });
   if (passage.sentAt === null || passage.endedAt === null || !passage.attempt) return;
   metrics.calls.inc({ target, outcome: outcome.kind });

@@ -19,12 +19,20 @@ export interface RetryBudgetOptions {
   now: () => number;
 }
 
+const MOST_TARGETS = 1_000;
+
 /** A budget per target, for one process; the fleet's is the sum. */
 export function createRetryBudget(options: RetryBudgetOptions): RetryBudget {
   const accounts = new Map<string, { savings: number; lastTrickleAt: number }>();
   const accountOf = (target: string) => {
     const account = accounts.get(target) ?? { savings: options.most, lastTrickleAt: 0 };
+    accounts.delete(target);
     accounts.set(target, account);
+    // Clients name models: those that were used least lately are forgotten.
+    for (const oldest of accounts.keys()) {
+      if (accounts.size <= MOST_TARGETS) break;
+      accounts.delete(oldest);
+    }
     return account;
   };
   return {

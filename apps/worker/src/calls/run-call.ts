@@ -1,6 +1,6 @@
 import type { RetryPolicy, RouteConfig } from '@millrace/config';
 import type { StepWake } from '@millrace/contracts';
-import { LedgerUnavailable } from '@millrace/ledger';
+import { LedgerUnavailable, isTransient } from '@millrace/ledger';
 import type {
   ClaimedStep,
   Departure,
@@ -58,7 +58,7 @@ export async function runCall(dependencies: RunCallDependencies, wake: StepWake)
   const claimedAt = dependencies.now();
   const held = dependencies.claims.hold(step);
   try {
-    const passage = await attemptCall(dependencies, held);
+    const passage = await attemptOrHandBack(dependencies, held);
     const outcome = decideOutcome(
       passage.happening,
       toSituation(dependencies, step),
@@ -78,16 +78,26 @@ export async function runCall(dependencies: RunCallDependencies, wake: StepWake)
 const RETRY_WITHOUT_BUDGET_MS = 5_000;
 const WAIT_FOR_OTHER_CALLS_MS = 1_000;
 
+/**
+ * While the ledger cannot say that a call may leave, none does: the step is handed back, so that the ledger's trouble is
+ * not taken for the death of this worker.
+ */
+async function attemptOrHandBack(dependencies: RunCallDependencies, held: HeldClaim): Promise<Passage> {
+  try {
+    return await attemptCall(dependencies, held);
+  } catch (error) {
+    if (!(error instanceof LedgerUnavailable)) throw error;
+    dependencies.onError(error);
+    return unsent({ kind: 'must_wait', delayMs: 0 });
+  }
+}
+
+function unsent(happening: Happening): Passage {
+  return { happening, attempt: null, sentAt: null, firstTextAt: null, endedAt: null, purpose: 'answer' };
+}
+
 async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): Promise<Passage> {
   const { step, signal } = held;
-  const unsent = (happening: Happening): Passage => ({
-    happening,
-    attempt: null,
-    sentAt: null,
-    firstTextAt: null,
-    endedAt: null,
-    purpose: 'answer',
-  });
   if (step.lostAnswer && step.ambiguousPolicy === 'hold') return unsent({ kind: 'lost_answer' });
   if (step.deaths >= dependencies.policy.maxDeaths) return unsent({ kind: 'deadly' });
   if (mustRunApart(dependencies, held)) {
@@ -250,15 +260,28 @@ function toMove(target: string): { target: string; pool: string } {
  * dies before, the step is `ambiguous`, which is the truth.
  */
 async function recordSurely(dependencies: RunCallDependencies, outcome: StepOutcome): Promise<RecordResult> {
+  let recording = outcome;
   for (let delayMs = 100; ; delayMs = Math.min(delayMs * 2, 1_000)) {
     try {
-      return await dependencies.recordOutcome(outcome);
+      return await dependencies.recordOutcome(recording);
     } catch (error) {
-      if (!(error instanceof LedgerUnavailable)) throw error;
       dependencies.onError(error);
+      if (!isTransient(error)) {
+        // Something in the words that came from outside cannot be stored: what was paid for matters more than they do.
+        if (recording !== outcome) throw error;
+        recording = withoutWords(outcome);
+      }
       await dependencies.pause(delayMs);
     }
   }
+}
+
+function withoutWords(outcome: StepOutcome): StepOutcome {
+  const { attempt } = outcome;
+  if (!attempt) return outcome;
+  const error = attempt.error && { code: attempt.error.code, message: '' };
+  const usage = attempt.usage && { ...attempt.usage, serviceTier: null };
+  return { ...outcome, attempt: { ...attempt, error, usage, providerRequestId: null } };
 }
 
 async function goOn(
@@ -272,7 +295,7 @@ async function goOn(
   if (recorded.pending) {
     const delayMs = outcome.kind === 'retry' ? outcome.delayMs : 0;
     const { pool, fence } = recorded.pending;
-    const wake = { jobId: step.jobId, key: step.key, pool, fence, turn: 0, priority: step.priority, delayMs };
+    const wake = { jobId: step.jobId, key: step.key, pool, fence, priority: step.priority, delayMs };
     await dependencies.enqueueStep(wake);
   }
   if (recorded.mayAdvance) dependencies.advanceJob(step.jobId);

@@ -1,6 +1,6 @@
 import type { RouteConfig } from '@millrace/config';
 import type { JobError, Priority } from '@millrace/contracts';
-import { LedgerUnavailable, advanceJobs, gather } from '@millrace/ledger';
+import { LedgerUnavailable, advanceJobs, failJob, gather, isTransient } from '@millrace/ledger';
 import type {
   AdvanceDecision,
   AdvanceResult,
@@ -29,6 +29,9 @@ export interface AdvanceDependencies {
   onError: (error: unknown) => void;
 }
 
+/** Lets a job go on; `apart` keeps it out of the transactions of others, for one that may take its process down. */
+export type Advancer = (jobId: string, options?: { apart: boolean }) => Promise<void>;
+
 /** Jobs in one transaction. Fewer than calls, because a large plan keeps the others of its transaction waiting. */
 const JOBS_AT_A_TIME = 16;
 
@@ -36,7 +39,7 @@ const JOBS_AT_A_TIME = 16;
  * Carries a job on as far as its recorded steps allow, and tells everybody concerned. Jobs that are to go on at the same
  * moment share a transaction. What cannot be told (Redis is away) is found by the reconciler: the ledger has it.
  */
-export function createAdvancer(dependencies: AdvanceDependencies): (jobId: string) => Promise<void> {
+export function createAdvancer(dependencies: AdvanceDependencies): Advancer {
   const advance = gather(
     async (jobIds: readonly string[]) => {
       const distinct = [...new Set(jobIds)];
@@ -57,10 +60,39 @@ export function createAdvancer(dependencies: AdvanceDependencies): (jobId: strin
       retryAlone: (error) => !(error instanceof LedgerUnavailable),
     },
   );
-  return async (jobId) => {
-    const result = await advance(jobId);
-    if (result) await announce(dependencies, jobId, result);
+  const advanceApart = async (jobId: string): Promise<AdvanceResult | null> => {
+    const [result] = await advanceJobs(dependencies.database, [jobId], (state) =>
+      decide(dependencies, state),
+    );
+    return result ?? null;
   };
+  return async (jobId, { apart } = { apart: false }) => {
+    try {
+      const result = await (apart ? advanceApart(jobId) : advance(jobId));
+      if (result) await announce(dependencies, jobId, result);
+    } catch (error) {
+      if (isTransient(error)) throw error;
+      await giveUp(dependencies, jobId, error);
+    }
+  };
+}
+
+/** It failed by itself, not with others, and would fail again at each wake: such a job must end, and be seen. */
+async function giveUp(dependencies: AdvanceDependencies, jobId: string, error: unknown): Promise<void> {
+  dependencies.onError(error);
+  const finished = await failJob(dependencies.database, jobId, {
+    code: 'internal_error',
+    message: 'The plan could not be carried on. The log of the worker says why.',
+  });
+  if (!finished) return;
+  await announce(dependencies, jobId, {
+    ...finished,
+    outcome: 'finished',
+    priority: 'standard',
+    steps: [],
+    abandoned: [],
+    finished,
+  });
 }
 
 async function decide(dependencies: AdvanceDependencies, state: JobState): Promise<AdvanceDecision> {
@@ -119,7 +151,7 @@ async function announce(
   try {
     await producer.enqueueSteps(result.steps.map((step) => toWake(jobId, step, result.priority)));
     await producer.enqueueDeliveries(
-      result.deliveryIds.map((deliveryId) => ({ deliveryId, fence: 0, turn: 0, delayMs: 0 })),
+      result.deliveryIds.map((deliveryId) => ({ deliveryId, fence: 0, delayMs: 0 })),
     );
   } catch (error) {
     onError(error);
@@ -127,5 +159,5 @@ async function announce(
 }
 
 function toWake(jobId: string, step: AdvanceResult['steps'][number], priority: Priority) {
-  return { jobId, key: step.key, pool: step.pool, fence: step.fence, turn: 0, priority, delayMs: 0 };
+  return { jobId, key: step.key, pool: step.pool, fence: step.fence, priority, delayMs: 0 };
 }

@@ -100,7 +100,7 @@ export async function startTestWorker(
           maxCostMicroUsd: jobOptions.max_cost_usd ? Number(jobOptions.max_cost_usd) * 1e6 : null,
         },
       ]);
-      if (wake) await producer.enqueueJobs([{ jobId: id, priority: jobOptions.priority, turn: 0 }]);
+      if (wake) await producer.enqueueJobs([{ jobId: id, priority: jobOptions.priority }]);
       return id;
     },
     async ended(jobId, timeoutMs = 15_000) {

@@ -3,43 +3,38 @@ import type { Queryable } from '../database.ts';
 
 /** Rows whose `wake_at` has passed: nobody touched them in time, so their wakes are put on the queues again. */
 export interface Overdue {
-  jobs: { jobId: string; priority: Priority; wakeCount: number }[];
+  jobs: { jobId: string; priority: Priority }[];
   steps: {
     jobId: string;
     key: string;
     pool: string;
     fence: number;
-    wakeCount: number;
     priority: Priority;
     delayMs: number;
     isPending: boolean;
   }[];
-  deliveries: { deliveryId: string; fence: number; wakeCount: number; delayMs: number }[];
+  deliveries: { deliveryId: string; fence: number; delayMs: number }[];
 }
 
 const JOBS = `
-SELECT id AS "jobId", priority, wake_count AS "wakeCount" FROM jobs
+SELECT id AS "jobId", priority FROM jobs
 WHERE wake_at < now() AND finished_at IS NULL ORDER BY wake_at LIMIT $1`;
 
 const STEPS = `
-SELECT job_id AS "jobId", key, pool, fence, priority, wake_count AS "wakeCount",
+SELECT job_id AS "jobId", key, pool, fence, priority,
   greatest(0, extract(epoch FROM not_before - now()) * 1000)::float8 AS "delayMs", true AS "isPending"
 FROM steps WHERE wake_at < now() AND status = 'pending' ORDER BY wake_at LIMIT $1`;
 
 /**
  * Steps whose holders are probably dead. Their `wake_at` is the lease, so it cannot be postponed: they stay overdue until
- * somebody takes them over, and are looked for apart, so that they do not stand in the way of the others. What grows is
- * the number of their wakes: a new one 10 s, 50 s, 210 s … after the lease's end, as with the steps that wait; in between
- * the wakes have one name and collapse. They are numbered from 1,000, so that no wake of the pending step is called alike.
+ * somebody takes them over, and are looked for apart, so that they do not stand in the way of the others.
  */
 const HELD_STEPS = `
-SELECT job_id AS "jobId", key, pool, fence, priority,
-  1000 + floor(log(4, (1 + extract(epoch FROM now() - wake_at) * 3 / 10)::numeric))::int AS "wakeCount",
-  0::float8 AS "delayMs", false AS "isPending"
+SELECT job_id AS "jobId", key, pool, fence, priority, 0::float8 AS "delayMs", false AS "isPending"
 FROM steps WHERE wake_at < now() AND status IN ('claimed', 'sent') ORDER BY wake_at LIMIT $1`;
 
 const DELIVERIES = `
-SELECT id AS "deliveryId", fence, wake_count AS "wakeCount", greatest(0, extract(epoch FROM not_before - now()) * 1000)::float8 AS "delayMs"
+SELECT id AS "deliveryId", fence, greatest(0, extract(epoch FROM not_before - now()) * 1000)::float8 AS "delayMs"
 FROM webhook_deliveries WHERE wake_at < now() AND status = 'pending' ORDER BY wake_at LIMIT $1`;
 
 /** At most `limit` overdue rows of each kind (steps: of those that wait and of those that are held), the longest overdue first. */

@@ -37,8 +37,8 @@ async function sweep(limit = 1_000) {
   const overdue = await findOverdue(database, limit);
   await postponeOverdue(database, overdue);
   return {
-    jobs: overdue.jobs.map((job) => `${job.jobId} ${job.wakeCount}`),
-    steps: overdue.steps.map((step) => `${step.key} ${step.fence} ${step.wakeCount}`),
+    jobs: overdue.jobs.map((job) => job.jobId),
+    steps: overdue.steps.map((step) => `${step.key} ${step.fence}`),
     deliveries: overdue.deliveries.map((delivery) => delivery.deliveryId),
   };
 }

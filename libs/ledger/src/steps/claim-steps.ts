@@ -70,7 +70,8 @@ WITH patience AS (
 )
 UPDATE steps s SET
   status = 'claimed', fence = s.fence + 1, owner = $3, wake_at = now() + $4 * interval '1 millisecond', wake_count = 0,
-  deaths = s.deaths + CASE WHEN free.was = 'pending' THEN 0 ELSE 1 END,
+  -- A worker that claims its own step again has not died; the answer to its first claim got lost.
+  deaths = s.deaths + CASE WHEN free.was = 'pending' OR s.owner = $3 THEN 0 ELSE 1 END,
   ambiguous = s.ambiguous OR free.was = 'sent',
   -- What a lost call may have cost stays booked on the job; the step is free to book its next call.
   reserved_micro_usd = 0,

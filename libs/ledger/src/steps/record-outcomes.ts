@@ -149,6 +149,13 @@ FROM json_to_recordset($1) AS e (
   error_code text, error_message text)
 WHERE a.job_id = e.job_id AND a.step_key = e.key AND a.number = e.number AND a.status IN ('sent', 'ambiguous')`;
 
+/** A claim that ends without an attempt has sent nothing, even if its `markSent` was committed and never heard of. */
+const CLOSE_UNSENT = `
+UPDATE attempts a SET status = 'interrupted', finished_at = now(), error_code = 'ledger_unavailable',
+  error_message = 'The call was not sent.'
+FROM unnest($1::text[], $2::text[], $3::int[]) AS o (job_id, key, fence)
+WHERE a.job_id = o.job_id AND a.step_key = o.key AND a.fence = o.fence AND a.status = 'sent'`;
+
 /**
  * Records what became of claimed steps, in one transaction: the step's next state, the attempt, the usage, the job's
  * totals, the events. An outcome with an old fence changes no step (its usage is booked all the same). Results are in
@@ -250,6 +257,13 @@ async function endAttempts(transaction: Queryable, outcomes: readonly StepOutcom
         ],
   );
   if (ends.length > 0) await transaction.query(END_ATTEMPTS, [JSON.stringify(ends)]);
+  const unsent = outcomes.filter((outcome) => outcome.attempt === null);
+  if (unsent.length === 0) return;
+  await transaction.query(CLOSE_UNSENT, [
+    unsent.map((outcome) => outcome.jobId),
+    unsent.map((outcome) => outcome.key),
+    unsent.map((outcome) => outcome.fence),
+  ]);
 }
 
 function toEvents(outcomes: readonly StepOutcome[], rows: ReadonlyMap<number, WrittenRow>) {

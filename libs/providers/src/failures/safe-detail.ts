@@ -11,7 +11,7 @@ const ECHO_STEP = 4;
  */
 export function safeDetail(message: string | null, call: ProviderCall): string | null {
   if (message === null || message.trim() === '') return null;
-  const detail = redactKeys(message).replace(/\s+/g, ' ').trim().slice(0, LONGEST_DETAIL);
+  const detail = redactKeys(message).replace(/\s+/g, ' ').trim().slice(0, LONGEST_DETAIL).toWellFormed();
   return quotesPrompt(detail, call) ? null : detail;
 }
 

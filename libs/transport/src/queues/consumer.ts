@@ -53,6 +53,10 @@ export function createConsumer<Schema extends z.ZodType>(options: ConsumerOption
     handling += 1;
     try {
       await options.handle(options.payload.parse(data), { stalls });
+    } catch (error) {
+      options.onFailure(error instanceof Error ? error : new Error(String(error)));
+      // BullMQ keeps the message and shows it on the board; what libraries put into messages is not for there.
+      throw new Error(error instanceof Error ? error.name : 'Error');
     } finally {
       handling -= 1;
       if (handling === 0) onIdle?.();
@@ -84,7 +88,6 @@ export function createConsumer<Schema extends z.ZodType>(options: ConsumerOption
         // Not `skipVersionCheck`: BullMQ would take Redis for an old one and round every delay up to whole seconds.
       });
       created.on('error', options.onError);
-      created.on('failed', (_job, error) => options.onFailure(error));
       worker = created;
     },
     async stop() {

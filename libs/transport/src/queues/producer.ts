@@ -7,25 +7,22 @@ import { priorityNumber } from './priority-number.ts';
 import { jobsQueue, poolQueue, webhooksQueue } from './queue-names.ts';
 import { requireConnection } from './require-connection.ts';
 
-/** `turn` tells apart successive wakes of one job; wakes with the same job and turn collapse while one is queued. */
+/** Wakes of one job collapse while one is queued. */
 export interface JobWakeRequest extends JobWake {
   priority: Priority;
-  turn: number;
   delayMs?: number;
 }
 
-/** Wakes with the same step, fence and turn collapse while one is queued. */
+/** Wakes with the same step and fence collapse while one is queued. */
 export interface StepWakeRequest extends StepWake {
   pool: string;
   priority: Priority;
   fence: number;
-  turn: number;
   delayMs: number;
 }
 
 export interface DeliveryWakeRequest extends DeliveryWake {
   fence: number;
-  turn: number;
   delayMs: number;
 }
 
@@ -50,8 +47,11 @@ export interface ProducerOptions {
   onError: (error: Error) => void;
 }
 
-/** The ended wakes that stay visible on the board, per queue. */
-const KEEP = { removeOnComplete: { count: 100 }, removeOnFail: { count: 500 } } as const;
+/**
+ * A wake that ended is forgotten: its id stands for a state of the ledger, and BullMQ would ignore the next wake with an id
+ * that it still knows. So the reconciler may wake a backlog again and again, and the queue does not grow by it.
+ */
+const FORGET = { removeOnComplete: true, removeOnFail: true } as const;
 
 /** Makes the queues' producing side. */
 export function createProducer(options: ProducerOptions): Producer {
@@ -59,7 +59,7 @@ export function createProducer(options: ProducerOptions): Producer {
     const queue = new Queue(name, {
       connection: options.redis,
       prefix: options.names.queues,
-      defaultJobOptions: KEEP,
+      defaultJobOptions: FORGET,
       skipVersionCheck: true,
     });
     queue.on('error', options.onError);
@@ -80,10 +80,10 @@ export function createProducer(options: ProducerOptions): Producer {
       if (wakes.length === 0) return;
       await requireConnection(options.redis);
       await jobs.addBulk(
-        wakes.map(({ jobId, priority, turn, delayMs }) => ({
+        wakes.map(({ jobId, priority, delayMs }) => ({
           name: 'advance',
           data: { jobId },
-          opts: { jobId: wakeId(jobId, turn), priority: priorityNumber(priority), ...delayed(delayMs ?? 0) },
+          opts: { jobId: wakeId(jobId), priority: priorityNumber(priority), ...delayed(delayMs ?? 0) },
         })),
       );
     },
@@ -94,11 +94,11 @@ export function createProducer(options: ProducerOptions): Producer {
       await Promise.all(
         [...byPool].map(([pool, group]) =>
           poolOf(pool).addBulk(
-            group.map(({ jobId, key, fence, turn, priority, delayMs }) => ({
+            group.map(({ jobId, key, fence, priority, delayMs }) => ({
               name: 'call',
               data: { jobId, key },
               opts: {
-                jobId: wakeId(jobId, key, fence, turn),
+                jobId: wakeId(jobId, key, fence),
                 priority: priorityNumber(priority),
                 ...delayed(delayMs),
               },
@@ -111,11 +111,11 @@ export function createProducer(options: ProducerOptions): Producer {
       if (wakes.length === 0) return;
       await requireConnection(options.redis);
       await webhooks.addBulk(
-        wakes.map(({ deliveryId, fence, turn, delayMs }) => ({
+        wakes.map(({ deliveryId, fence, delayMs }) => ({
           name: 'deliver',
           data: { deliveryId },
           opts: {
-            jobId: wakeId(deliveryId, fence, turn),
+            jobId: wakeId(deliveryId, fence),
             priority: priorityNumber('standard'),
             ...delayed(delayMs),
           },

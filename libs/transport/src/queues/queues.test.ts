@@ -38,51 +38,43 @@ async function handled(count: number, concurrency = 1): Promise<string[]> {
 }
 
 describe('wakes', () => {
-  it('with the same job and turn collapse, in one call and in several', async () => {
+  it('of one job collapse, in one call and in several', async () => {
     await transport.producer.enqueueJobs([jobWake('a'), jobWake('a'), jobWake('b')]);
-    await transport.producer.enqueueJobs([jobWake('a'), jobWake('a', { turn: 1 })]);
-    expect(await counts()).toEqual({ 'jobs prioritized': 3 });
+    await transport.producer.enqueueJobs([jobWake('a'), jobWake('a')]);
+    expect(await counts()).toEqual({ 'jobs prioritized': 2 });
   });
 
-  it('of steps collapse by key, fence and turn, and go to the queue of their pool', async () => {
+  it('of steps collapse by key and fence, and go to the queue of their pool', async () => {
     const wake = {
       jobId: 'j',
       key: 'map[3].a:b',
       pool: 'openai',
       fence: 1,
-      turn: 0,
       priority: 'standard',
       delayMs: 0,
     } as const;
-    await transport.producer.enqueueSteps([
-      wake,
-      wake,
-      { ...wake, fence: 2 },
-      { ...wake, turn: 1 },
-      { ...wake, key: '1' },
-    ]);
+    await transport.producer.enqueueSteps([wake, wake, { ...wake, fence: 2 }, { ...wake, key: '1' }]);
     // A pool that nobody has told the producer of.
     await transport.producer.enqueueSteps([
       { ...wake, pool: 'new' },
       { ...wake, jobId: '1', key: '1' },
     ]);
-    expect(await counts()).toEqual({ 'calls-openai prioritized': 5, 'calls-new prioritized': 1 });
+    expect(await counts()).toEqual({ 'calls-openai prioritized': 4, 'calls-new prioritized': 1 });
   });
 
-  it('that have ended never stand in the way of a later turn', async () => {
+  it('that have ended, well or badly, never stand in the way of the next one', async () => {
     const taken: string[] = [];
     await transport.consume((jobId) => {
       taken.push(jobId);
       if (taken.length === 2) throw new Error('no');
     });
-    for (const turn of [0, 1, 2, 3]) {
-      await transport.producer.enqueueJobs([jobWake('a', { turn })]);
-      await waitFor(() => taken.length === turn + 1, { what: `turn ${turn}` });
+    for (const count of [1, 2, 3, 4]) {
+      await transport.producer.enqueueJobs([jobWake('a')]);
+      await waitFor(async () => taken.length === count && Object.keys(await counts()).length === 0, {
+        what: `wake ${count} to be over`,
+      });
     }
-    // The same turn again is the same wake: it has been handled.
-    await transport.producer.enqueueJobs([jobWake('a', { turn: 3 }), jobWake('b')]);
-    await waitFor(() => taken.includes('b'), { what: 'b' });
-    expect(taken).toEqual(['a', 'a', 'a', 'a', 'b']);
+    expect(taken).toEqual(['a', 'a', 'a', 'a']);
   });
 
   it('go in the order of their classes, and within a class in the order in which they came', async () => {
@@ -102,13 +94,12 @@ describe('wakes', () => {
       key: 'k',
       pool: 'openai',
       fence: 0,
-      turn: 0,
       priority: 'realtime',
       delayMs: 60_000,
     } as const;
     await transport.producer.enqueueJobs([jobWake('a'), jobWake('b', { delayMs: 60_000 })]);
-    await transport.producer.enqueueSteps([step, { ...step, turn: 1, delayMs: 0 }]);
-    await transport.producer.enqueueDeliveries([{ deliveryId: 'd', fence: 0, turn: 0, delayMs: 0 }]);
+    await transport.producer.enqueueSteps([step, { ...step, fence: 1, delayMs: 0 }]);
+    await transport.producer.enqueueDeliveries([{ deliveryId: 'd', fence: 0, delayMs: 0 }]);
     const jobs = (
       await Promise.all(
         transport.producer.queues.map((queue) => queue.getJobs(['prioritized', 'delayed', 'waiting'])),

@@ -63,7 +63,7 @@ export function openTransport(url: string, prefix: string): TestTransport {
   };
 }
 
-/** A wake of a job; by itself the first turn of a standard one. */
+/** A wake of a job; by itself a standard one. */
 export function jobWake(jobId: string, change: Partial<JobWakeRequest> = {}): JobWakeRequest {
-  return { jobId, priority: 'standard', turn: 0, ...change };
+  return { jobId, priority: 'standard', ...change };
 }

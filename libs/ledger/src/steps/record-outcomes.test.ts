@@ -357,13 +357,29 @@ describe('a step that goes on', () => {
     const jobId = await ledger.addJob({}, ['s']);
     await ledger.claim(jobId, ['s']);
     await ledger.passTime(20_000);
-    const [second] = await ledger.claim(jobId, ['s']);
+    const [second] = await claimSteps(database, [{ jobId, key: 's' }], 'another worker', 12_000);
     expect(second!.deaths).toBe(1);
     await record(second!, pending({ countsAttempt: false }));
     const [third] = await ledger.claim(jobId, ['s']);
     expect(third!.deaths).toBe(1);
     await record(third!, pending());
     expect((await ledger.claim(jobId, ['s']))[0]!.deaths).toBe(0);
+  });
+
+  it('is not taken for the victim of a dead worker when its own worker claims it again', async () => {
+    const jobId = await ledger.addJob({}, ['s']);
+    await ledger.claim(jobId, ['s']);
+    await ledger.passTime(20_000);
+    expect((await ledger.claim(jobId, ['s']))[0]).toMatchObject({ fence: 2, deaths: 0 });
+  });
+
+  it('that was handed back unsent closes an attempt whose departure was committed unheard', async () => {
+    const jobId = await ledger.addJob({}, ['s']);
+    const { step } = await ledger.send(jobId, 's');
+    await recordOutcomes(database, [outcome(step, pending({ countsAttempt: false }))]);
+    const rows = await database.query('SELECT status, error_code FROM attempts WHERE job_id = $1', [jobId]);
+    expect(rows).toEqual([{ status: 'interrupted', error_code: 'ledger_unavailable' }]);
+    expect((await ledger.claim(jobId, ['s']))[0]).toMatchObject({ lostAnswer: false, deaths: 0 });
   });
 
   it('tells its watchers why it starts again', async () => {

@@ -175,3 +175,17 @@ describe('the fence', () => {
     expect(step).toMatchObject({ status: 'claimed', output: null });
   });
 });
+
+describe('a plan that cannot be carried on', () => {
+  it('ends its job instead of being woken for ever', async () => {
+    const id = await worker.submit(call('fine'));
+    const broken = await worker.submit(call('x'), { wake: false });
+    // What the intake refuses may still stand in the ledger of an older version.
+    await worker.database.query(
+      `UPDATE jobs SET content = replace(content::text, '"route":"cheap"', '"route":5')::json WHERE id = $1`,
+      [broken],
+    );
+    expect(await worker.ended(broken)).toMatchObject({ status: 'failed', error: { code: 'internal_error' } });
+    expect((await worker.ended(id)).status).toBe('completed');
+  });
+});

@@ -79,8 +79,6 @@ async function loadBook(order: LoadOrder): Promise<LoadReport> {
         const { booking } = reservation;
         report.departures.push([booking.id, booking.departsAt, Date.now()]);
         const answer = await sendCall(order.address, booking.id, tokens);
-        const r = answer.limits.tokens, b = booking.booked[0];
-        if (r && b && r.limit! - r.remaining! - b.ownUse > 60_000) console.log('OUT', order.index, Math.round(Date.now() - order.endsAt), 'used', r.limit! - r.remaining!, 'own', b.ownUse, 'late', Math.round(answer.arrivedBy - booking.departBy), 'dep->now', Date.now() - booking.departsAt);
         report.sent += 1;
         await book.observe('openai', answer.limits, booking, answer.arrivedBy);
         const refused = answer.status === 429;

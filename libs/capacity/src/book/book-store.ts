@@ -46,8 +46,7 @@ export interface BookStore {
   observe(
     pool: string,
     limits: DomainLimits,
-    observed: ObservedLimits,
-    booking: Booking | undefined,
+    answer: { observed: ObservedLimits; booking: Booking | undefined; wasOvertaken: boolean },
   ): Promise<{ dimension: Dimension; from: number; to: number }[]>;
   park(pool: string, forMs: number): Promise<void>;
   /** True when the pool was not parked before. */
@@ -164,7 +163,7 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
       }
     },
 
-    async observe(pool, limits, observed, booking) {
+    async observe(pool, limits, { observed, booking, wasOvertaken }) {
       const [windowMs] = windowOf(limits);
       const parameters = dimensions.flatMap((dimension) => {
         const configured = limits[dimension];
@@ -178,7 +177,7 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
           limits.fixed === true ? 0 : 1,
           reading.limit,
           reading.remaining ?? -1,
-          own?.ownUse ?? -1,
+          wasOvertaken ? -1 : (own?.ownUse ?? -1),
           own?.debt ?? -1,
           own?.corrected ?? -1,
           countingOf(reading, windowMs) ?? '',

@@ -5,7 +5,6 @@ import type { KeyNames } from '@millrace/redis';
 import type { Redis } from 'ioredis';
 import { amountsOf, isUnlimited, misfitOf, settledAmounts } from '../domain/domain-limits.ts';
 import type { CallEnd, CallSize, DomainLimits } from '../domain/domain-limits.ts';
-import { withoutRemaining } from '../domain/observed-limits.ts';
 import type { ObservedLimits } from '../domain/observed-limits.ts';
 import type { BookHooks } from './book-hooks.ts';
 import { bookedAmounts } from './booking.ts';
@@ -44,7 +43,7 @@ export interface CapacityBook {
   /**
    * Corrects the book by an answer's limit headers. With the answer's booking, even before it is settled, others who use
    * the account are told from our own calls under way. `arrivedBy` as in {@link CallEnd}: a call that came late was overtaken
-   * by others of ours, so that it is no witness of others.
+   * by others of ours, so that all that is booked by now counts as ours.
    */
   observe(pool: string, limits: ObservedLimits, booking?: Booking, arrivedBy?: number): Promise<void>;
   /** Lets nothing of the pool leave for a time; a longer time that is set already stays. */
@@ -71,6 +70,8 @@ const HORIZON_MS = 2_000;
 const LONGEST_HORIZON_MS = 10_000;
 const REFUSAL_PAUSE_MS = 1_000;
 const READING_TTL_MS = 250;
+/** Before a call is as late as the arrival spread allows: most come within 50 of its 250 ms. */
+const OVERTAKEN_BELOW_MS = 200;
 const MOST_REBOOKINGS = 3;
 
 export interface CapacityBookOptions {
@@ -195,9 +196,10 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
     async observe(pool, observed, booking, arrivedBy) {
       const limits = limitsOf(pool);
       if (isUnlimited(limits)) return;
-      const isWitness = !(booking && arrivedBy !== undefined && arrivedBy > booking.departBy);
-      const told = isWitness ? observed : withoutRemaining(observed);
-      const changes = await orElse(store.observe(pool, limits, told, booking), []);
+      const wasOvertaken =
+        booking !== undefined && arrivedBy !== undefined && arrivedBy > booking.departBy - OVERTAKEN_BELOW_MS;
+      const answer = { observed, booking, wasOvertaken };
+      const changes = await orElse(store.observe(pool, limits, answer), []);
       for (const change of changes) hooks.onLimitChanged?.({ pool, ...change });
     },
     async park(pool, forMs) {

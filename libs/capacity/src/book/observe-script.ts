@@ -12,7 +12,7 @@ import { redisScript } from './run-script.ts';
  * once (later answers of calls that left before say the same again: `corrected` tells how much of it is known).
  *
  * KEYS: book. ARGV: window ms, then for each dimension: name, configured limit, 1 if headers may change it, vendor's limit, remaining,
- * our use, our bucket's debt, corrected by as of the booking (the three -1 without a booking), `window`, `bucket` or ''
+ * our use (-1: all that is booked by now), our bucket's debt, corrected by as of the booking (-1 without one), `window`, `bucket` or ''
  * (not to be told by this answer), units within which an answer may be wrong.
  *
  * Returns for each limit that changed: name, from, to.

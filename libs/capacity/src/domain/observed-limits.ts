@@ -30,13 +30,3 @@ export function countingOf(reading: LimitReading, windowMs = 60_000): Counting |
   // Resets are told in whole seconds by some.
   return resetMs <= missing * windowMs * 1.2 + 1_100 ? 'bucket' : 'window';
 }
-
-/** The limits alone, without what is left of them. */
-export function withoutRemaining(observed: ObservedLimits): ObservedLimits {
-  return Object.fromEntries(
-    Object.entries(observed).map(([dimension, reading]: [string, LimitReading]) => [
-      dimension,
-      { ...reading, remaining: null },
-    ]),
-  );
-}

@@ -24,7 +24,7 @@ WHERE tenant_id = $1
   AND ($2::text IS NULL OR status = $2)
   AND ($3::text IS NULL OR type = $3)
   AND ($4::text IS NULL OR lane = $4)
-  AND ($5::jsonb = '{}' OR metadata @> $5)
+  AND ($5::jsonb = '{}' OR metadata @> $5 AND metadata <> '{}')
   AND ($6::float8 IS NULL OR created_at > to_timestamp($6 / 1000))
   AND ($7::float8 IS NULL OR created_at < to_timestamp($7 / 1000))
   AND ($8::text IS NULL OR id ${comparison} $8)

@@ -148,7 +148,8 @@ it('tries again at a receiver that fails twice, with the same id, and delivers a
     async () =>
       (
         await database.query(
-          `UPDATE webhook_deliveries SET not_before = now(), wake_at = now()
+          // A new fence, because the wake that waits for five minutes stands for the present one.
+          `UPDATE webhook_deliveries SET not_before = now(), wake_at = now(), fence = fence + 1
            WHERE job_id = $1 AND tries = 2 AND not_before > now() + interval '4 minutes' RETURNING id`,
           [job.id],
         )

@@ -26,12 +26,12 @@ test('a pool without limits lets calls go unless it is parked', async () => {
 
 test('beyond the horizon nothing is booked and the wait is told', async () => {
   const pool = books.newPool();
-  const book = books.open(pool, { requests: 60 });
+  const book = books.open(pool, { requests: 60, burstMs: 20_000 });
   await mustLeave(book, pool, tiny, 0);
   await mustLeave(book, pool, tiny, 0);
   const reservation = await book.reserve(pool, tiny, { horizonMs: 100 });
   expect(reservation).toMatchObject({ verdict: 'wait', reason: 'requests' });
-  // Two calls of a second each, in a bucket of one second.
+  // Two calls of a second each, in a bucket of one second (a twentieth while the book is young).
   expect('waitMs' in reservation && reservation.waitMs).toBeGreaterThan(800);
   expect('waitMs' in reservation && reservation.waitMs).toBeLessThanOrEqual(1_000);
   expect((await book.read(pool))?.limits.requests).toEqual({ limit: 60, used: 2, outside: 0, free: 58 });
@@ -39,7 +39,7 @@ test('beyond the horizon nothing is booked and the wait is told', async () => {
 
 test('a call within the horizon waits for its time', async () => {
   const pool = books.newPool();
-  const book = books.open(pool, { requests: 100, windowMs: 10_000, burstMs: 500 });
+  const book = books.open(pool, { requests: 100, windowMs: 10_000, burstMs: 2_000 });
   const departures = [];
   for (let calls = 0; calls < 5; calls += 1) departures.push((await mustLeave(book, pool)).departsAt);
   const [first = 0, , , , last = 0] = departures;
@@ -78,7 +78,7 @@ test('no window holds more than any limit, and hardly less, with random sizes fr
 
 test('a call larger than the bucket leaves and puts it into debt', async () => {
   const pool = books.newPool();
-  const book = books.open(pool, { tokens: 60_000, burstMs: 1_000 });
+  const book = books.open(pool, { tokens: 60_000, burstMs: 4_000 });
   await mustLeave(book, pool, { inputTokens: 0, maxOutputTokens: 30_000 }, 0);
   const next = await book.reserve(pool, tiny, { horizonMs: 0 });
   expect(next).toMatchObject({ verdict: 'wait', reason: 'tokens' });
@@ -103,7 +103,7 @@ test('a call larger than a whole minute is refused, at intake and in the book', 
 
 test('background work leaves the last tenth of a limit to the others', async () => {
   const pool = books.newPool();
-  const book = books.open(pool, { requests: 20, burstMs: 1_000_000 });
+  const book = books.open(pool, { requests: 20, burstMs: 4_000_000 });
   for (let calls = 0; calls < 18; calls += 1) {
     const reservation = await book.reserve(pool, tiny, { horizonMs: 0, priority: 'background' });
     expect(reservation.verdict).toBe('leave');
@@ -120,7 +120,7 @@ test('background work leaves the last tenth of a limit to the others', async () 
 
 test('a wait that is aborted gives its place back', async () => {
   const pool = books.newPool();
-  const book = books.open(pool, { requests: 60 });
+  const book = books.open(pool, { requests: 60, burstMs: 20_000 });
   await mustLeave(book, pool, tiny, 0);
   await mustLeave(book, pool, tiny, 0);
   const aborting = new AbortController();
@@ -137,7 +137,7 @@ test('a wait that ends too late is booked anew', async () => {
   const late: number[] = [];
   const book = books.open(
     pool,
-    { requests: 600 },
+    { requests: 600, burstMs: 20_000 },
     {
       now: () => performance.now() + skewMs,
       pause: async () => void (skewMs += late.length < 2 ? 3_000 : 0),
@@ -152,14 +152,14 @@ test('a wait that ends too late is booked anew', async () => {
 
 test('a book that Redis has lost starts without a burst', async () => {
   const pool = books.newPool();
-  const limits = { requests: 600, burstMs: 60_000 };
+  const limits = { requests: 600, burstMs: 240_000 };
   const book = books.open(pool, limits);
   const before = await mustLeave(book, pool, tiny, 0);
   await waitFor(() => Date.now() > before.departsAt + 5, { what: 'a moment', intervalMs: 1 });
   await books.redis.del(keyNames(books.prefix).book(pool), keyNames(books.prefix).bookWindow(pool));
   let leaving = 0;
   while ((await book.reserve(pool, tiny, { horizonMs: 0 })).verdict === 'leave') leaving += 1;
-  // A fifth of the burst, not all of it.
+  // A twentieth of the burst, not all of it.
   expect(leaving).toBeLessThan(130);
   const used = (await book.read(pool))?.limits.requests?.used;
   await book.settle(before, { sent: false });

@@ -11,8 +11,8 @@ import { redisScript } from './run-script.ts';
  *
  * The bucket refills at the limit's rate and holds `burst` ms of it in a quiet domain, a fifth of that in one that is full
  * (else each minute would repeat the burst that the minute before began with). A call larger than the bucket leaves when
- * it is full and puts it into debt. A book that is younger than a window starts without a burst: if Redis has lost it,
- * what was sent before is unknown.
+ * it is full and puts it into debt. A book that is younger than a window starts nearly without a burst: if Redis has
+ * lost it, what was sent before is unknown.
  *
  * KEYS: book, window, leases, parked.
  * ARGV: booking id, horizon ms, lease ms, window ms, arrival spread ms, burst ms, calls at a time (-1: any), share of the
@@ -84,9 +84,9 @@ for i = 9, #ARGV, 4 do
     expire(d, d.head + 1)
     from = math.max(from, d.head * SLICE + span)
   end
-  local full = 1
-  if now - born >= span then full = math.min(1, d.sum / d.limit) end
-  from = math.max(from, math.ceil(d.tat - burst * (1 - 0.8 * full)))
+  local allowance = burst / 20
+  if now - born >= span then allowance = burst * (1 - 0.8 * math.min(1, d.sum / d.limit)) end
+  from = math.max(from, math.ceil(d.tat - allowance))
   if from - d.after > leave then leave, why = from - d.after, d.name end
   all[#all + 1] = d
 end

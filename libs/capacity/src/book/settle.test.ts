@@ -21,7 +21,7 @@ const size = { inputTokens: 100, maxOutputTokens: 500 };
 
 test('a call that was not sent gives everything back, once', async () => {
   const pool = books.newPool();
-  const book = books.open(pool, { requests: 60, tokens: 10_000, burstMs: 60_000 });
+  const book = books.open(pool, { requests: 60, tokens: 10_000, burstMs: 240_000 });
   const [kept, returned] = [await mustLeave(book, pool, size), await mustLeave(book, pool, size)];
   await book.settle(returned, { sent: false });
   await book.settle(returned, { sent: false });
@@ -36,7 +36,7 @@ test('a call that was not sent gives everything back, once', async () => {
 
 test('what OpenAI charges on arrival stays charged; a refusal costs the request alone', async () => {
   const pool = books.newPool();
-  const book = books.open(pool, { requests: 60, tokens: 10_000, burstMs: 60_000 });
+  const book = books.open(pool, { requests: 60, tokens: 10_000, burstMs: 240_000 });
   const answered = await mustLeave(book, pool, size);
   await book.settle(answered, { sent: true, usage: { ...usage, inputTokens: 90, outputTokens: 3 } });
   const refused = await mustLeave(book, pool, size);
@@ -46,7 +46,7 @@ test('what OpenAI charges on arrival stays charged; a refusal costs the request 
 
 test('tokens charged as a sum are settled to what was used, up or down', async () => {
   const pool = books.newPool();
-  const book = books.open(pool, { tokens: 10_000, tokenCharge: 'sum', burstMs: 60_000 });
+  const book = books.open(pool, { tokens: 10_000, tokenCharge: 'sum', burstMs: 240_000 });
   const booking = await mustLeave(book, pool, { ...size, expectedOutputTokens: 50 });
   expect((await book.read(pool))?.limits.tokens?.used).toBe(150);
   await book.settle(booking, { sent: true, usage: { ...usage, inputTokens: 120, outputTokens: 400 } });
@@ -60,7 +60,7 @@ test('Anthropic counts uncached input, and output when it is produced', async ()
     outputTokens: 2_000,
     windowMs: 1_000,
     arrivalSpreadMs: 0,
-    burstMs: 1_000,
+    burstMs: 4_000,
   };
   const book = books.open(pool, limits);
   const booking = await mustLeave(book, pool, { ...size, expectedOutputTokens: 400 });
@@ -78,7 +78,7 @@ test('Anthropic counts uncached input, and output when it is produced', async ()
 
 test('a call that arrived late stays in the book for as long as the vendor counts it', async () => {
   const pool = books.newPool();
-  const limits = { requests: 10, windowMs: 600, arrivalSpreadMs: 50, burstMs: 600 };
+  const limits = { requests: 10, windowMs: 600, arrivalSpreadMs: 50, burstMs: 2_400 };
   const book = books.open(pool, limits);
   const [onTime, late] = [await mustLeave(book, pool), await mustLeave(book, pool)];
   await waitFor(() => performance.now() > late.departBy + 400, { what: 'the late arrival', intervalMs: 5 });

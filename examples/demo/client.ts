@@ -28,6 +28,8 @@ export interface JobEvent {
 export interface MillraceClient {
   submit(request: Record<string, unknown>): Promise<Job>;
   get(jobId: string): Promise<Job>;
+  /** What one step of a job gave. */
+  stepOutput(jobId: string, key: string): Promise<unknown>;
   /** The job's events from the first one to the last. */
   follow(jobId: string): AsyncIterable<JobEvent>;
   createWebhookEndpoint(url: string): Promise<{ id: string; secret: string }>;
@@ -53,6 +55,12 @@ export function createClient(apiUrl: string, apiKey: string): MillraceClient {
     },
     async get(jobId) {
       return (await (await send(`/v1/jobs/${jobId}`)).json()) as Job;
+    },
+    async stepOutput(jobId, key) {
+      const list = (await (await send(`/v1/jobs/${jobId}/steps`)).json()) as {
+        data: { key: string; output: unknown }[];
+      };
+      return list.data.find((step) => step.key === key)?.output;
     },
     async *follow(jobId) {
       const { body } = await send(`/v1/jobs/${jobId}/events`);

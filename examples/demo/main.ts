@@ -59,6 +59,9 @@ async function runJobs(client: MillraceClient, receiver: WebhookReceiver): Promi
 
   heading('A chain of three steps, streamed while it is written');
   const chain = await showStream(client, await client.submit(chainPlan()));
+  console.log(
+    `  ${dim('the first step’s structured output:')} ${JSON.stringify(await client.stepOutput(chain.id, 'facts'))}`,
+  );
 
   heading('A MapReduce over sixteen chapters of Pride and Prejudice, and a router beside it');
   const submitted = [

@@ -7,10 +7,8 @@ export function replyTo(message: string): string {
     (sentence) => !/^(?:hello|hi|dear|thanks|thank you|regards|best)\b.{0,30}$/i.test(sentence),
   );
   const point = sentences[rankSentences(sentences)[0] ?? 0] ?? message;
-  const [subject = 'your message', other] = topicsOf(message, 2);
-  const about = other === undefined ? subject : `${subject} and ${other}`;
   const quoted = finished(point.replace(/^(?:hello|hi|dear \w+)[,!]?\s+/i, '')).replace(/[.!?]+$/, '');
-  return `Thank you for writing to us about ${about}. You told us: “${quoted}”. We have passed this on to the right colleague, who will look into it and come back to you today.`;
+  return `Thank you for your message. You told us: “${quoted}”. We have passed this on to the right colleague, who will look into it and come back to you today.`;
 }
 
 /** The option that says most, when the text offers lettered or numbered ones; its label when only that is asked for. */

@@ -38,7 +38,7 @@ export type { AttemptRecord, StepRecord } from './steps/list-steps.ts';
 export { markSent } from './steps/mark-sent.ts';
 export type { Departure, DepartureResult } from './steps/mark-sent.ts';
 export { recordOutcomes } from './steps/record-outcomes.ts';
-export type { AttemptEnd, NextState, StepOutcome, RecordResult } from './steps/record-outcomes.ts';
+export type { AttemptEnd, NextState, StepOutcome, RecordResult } from './steps/step-outcome.ts';
 export { renewClaims } from './steps/renew-claims.ts';
 export { createApiKey, verifyApiKey, listApiKeys, revokeApiKey } from './tenants/api-keys.ts';
 export type { ApiKeyRecord } from './tenants/api-keys.ts';

@@ -14,7 +14,7 @@ import { claimSteps } from './steps/claim-steps.ts';
 import type { ClaimedStep } from './steps/claim-steps.ts';
 import { markSent } from './steps/mark-sent.ts';
 import { recordOutcomes } from './steps/record-outcomes.ts';
-import type { StepOutcome } from './steps/record-outcomes.ts';
+import type { StepOutcome } from './steps/step-outcome.ts';
 import { renewClaims } from './steps/renew-claims.ts';
 import { checkLedger } from './testing/check-ledger.ts';
 import { countDeadlocks } from './testing/count-deadlocks.ts';

@@ -1,6 +1,6 @@
 import type { RetryPolicy, RouteConfig } from '@millrace/config';
 import type { StepWake } from '@millrace/contracts';
-import { LedgerUnavailable, isTransient } from '@millrace/ledger';
+import { LedgerUnavailable } from '@millrace/ledger';
 import type {
   ClaimedStep,
   Departure,
@@ -20,6 +20,7 @@ import type { CallReport, Passage } from './passage.ts';
 import { performCall } from './perform-call.ts';
 import { prepareCall } from './prepare-call.ts';
 import type { PrepareOptions, PreparedCall } from './prepare-call.ts';
+import { recordSurely } from './record-surely.ts';
 import type { RetryBudget } from './retry-budget.ts';
 import { createTextStream, noTextStream } from './text-stream.ts';
 
@@ -253,35 +254,6 @@ function toNextState(step: ClaimedStep, outcome: Outcome): NextState {
 
 function toMove(target: string): { target: string; pool: string } {
   return { target, pool: splitTarget(target).provider };
-}
-
-/**
- * An answer that is paid must reach the ledger: while the ledger is away the worker keeps it and tries again. If the process
- * dies before, the step is `ambiguous`, which is the truth.
- */
-async function recordSurely(dependencies: RunCallDependencies, outcome: StepOutcome): Promise<RecordResult> {
-  let recording = outcome;
-  for (let delayMs = 100; ; delayMs = Math.min(delayMs * 2, 1_000)) {
-    try {
-      return await dependencies.recordOutcome(recording);
-    } catch (error) {
-      dependencies.onError(error);
-      if (!isTransient(error)) {
-        // Something in the words that came from outside cannot be stored: what was paid for matters more than they do.
-        if (recording !== outcome) throw error;
-        recording = withoutWords(outcome);
-      }
-      await dependencies.pause(delayMs);
-    }
-  }
-}
-
-function withoutWords(outcome: StepOutcome): StepOutcome {
-  const { attempt } = outcome;
-  if (!attempt) return outcome;
-  const error = attempt.error && { code: attempt.error.code, message: '' };
-  const usage = attempt.usage && { ...attempt.usage, serviceTier: null };
-  return { ...outcome, attempt: { ...attempt, error, usage, providerRequestId: null } };
 }
 
 async function goOn(

@@ -3,7 +3,7 @@ import type { TestDatabase } from '@millrace/test-support';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { recordOutcomes } from '../steps/record-outcomes.ts';
-import type { NextState } from '../steps/record-outcomes.ts';
+import type { NextState } from '../steps/step-outcome.ts';
 import type { ClaimedStep } from '../steps/claim-steps.ts';
 import { claimSteps } from '../steps/claim-steps.ts';
 import { markSent } from '../steps/mark-sent.ts';

@@ -1,5 +1,5 @@
 import type { Queryable } from '../database.ts';
-import type { StepOutcome } from './record-outcomes.ts';
+import type { StepOutcome } from './step-outcome.ts';
 
 const INSERT = `
 WITH billed AS (

@@ -10,7 +10,7 @@ import { attemptEnd, billed, completed, failed, held, outcome, pending } from '.
 import { claimSteps } from './claim-steps.ts';
 import type { ClaimedStep } from './claim-steps.ts';
 import { recordOutcomes } from './record-outcomes.ts';
-import type { NextState } from './record-outcomes.ts';
+import type { NextState } from './step-outcome.ts';
 
 let own: TestDatabase;
 let ledger: TestLedger;

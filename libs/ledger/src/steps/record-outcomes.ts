@@ -1,70 +1,12 @@
 import { createId } from '@millrace/contracts';
-import type { JobError, Json, LifecycleEventType, TokenUsage } from '@millrace/contracts';
+import type { LifecycleEventType } from '@millrace/contracts';
 import { appendEvents } from '../jobs/append-events.ts';
 import type { StoredEvent } from '../jobs/append-events.ts';
 import type { Database, Queryable } from '../database.ts';
 import { insertDeliveries } from '../webhooks/insert-deliveries.ts';
 import { insertUsage } from './insert-usage.ts';
 import { isCostKnown, releaseRefused } from './release-refused.ts';
-import type { RepairState, StepReference } from './claim-steps.ts';
-
-/** What became of the call itself; null when none was sent under this claim. */
-export interface AttemptEnd {
-  number: number;
-  status: 'completed' | 'failed' | 'interrupted' | 'cancelled';
-  target: string;
-  firstTokenAt: number | null;
-  providerRequestId: string | null;
-  httpStatus: number | null;
-  error: { code: string; message: string } | null;
-  /** The provider may have finished and billed the call although we have no answer. */
-  ambiguous: boolean;
-  /** Null when the provider reported nothing and so, as far as we know, billed nothing. */
-  usage:
-    | (TokenUsage & {
-        costMicroUsd: number;
-        priceKnown: boolean;
-        estimated: boolean;
-        serviceTier: string | null;
-      })
-    | null;
-}
-
-/** Where the step goes from here. */
-export type NextState =
-  | { status: 'completed'; output: Json }
-  | { status: 'failed'; error: JobError }
-  | { status: 'held'; error: JobError }
-  | {
-      status: 'pending';
-      delayMs: number;
-      /** Another target to go to; null stays. */
-      move: { target: string; pool: string } | null;
-      repair: RepairState | null;
-      /** False for hand-backs and waits for capacity: they use up nothing. */
-      countsAttempt: boolean;
-    };
-
-/** The outcome of one claim. `fence` must be the claim's, else it is refused. */
-export interface StepOutcome extends StepReference {
-  fence: number;
-  next: NextState;
-  attempt: AttemptEnd | null;
-  /** Tells watchers that the step starts again, and why. */
-  retried: { reason: string; attempt: number } | null;
-}
-
-/** `accepted` is false for an answer with an old fence: the step is not touched, only what it cost is booked. */
-export interface RecordResult {
-  accepted: boolean;
-  /** The plan may be able to go on: advance the job. */
-  mayAdvance: boolean;
-  events: StoredEvent[];
-  /** Webhooks that were written because the job now waits for a decision. */
-  deliveryIds: string[];
-  /** For a step that goes on: what its next wake carries. */
-  pending: { pool: string; fence: number } | null;
-}
+import type { RecordResult, StepOutcome } from './step-outcome.ts';
 
 const LOCK_JOBS = `SELECT id, tenant_id, webhook FROM jobs WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE`;
 

@@ -1,6 +1,6 @@
 import type { JobError, Json } from '@millrace/contracts';
 import type { ClaimedStep } from '../steps/claim-steps.ts';
-import type { AttemptEnd, NextState, StepOutcome } from '../steps/record-outcomes.ts';
+import type { AttemptEnd, NextState, StepOutcome } from '../steps/step-outcome.ts';
 
 type Claim = Pick<ClaimedStep, 'jobId' | 'key' | 'fence'>;
 

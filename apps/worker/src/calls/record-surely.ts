@@ -11,7 +11,10 @@ export interface RecordSurelyDependencies {
  * An answer that is paid must reach the ledger: while the ledger is away the worker keeps it and tries again. If the process
  * dies before, the step is `ambiguous`, which is the truth.
  */
-async function recordSurely(dependencies: RunCallDependencies, outcome: StepOutcome): Promise<RecordResult> {
+export async function recordSurely(
+  dependencies: RecordSurelyDependencies,
+  outcome: StepOutcome,
+): Promise<RecordResult> {
   let recording = outcome;
   for (let delayMs = 100; ; delayMs = Math.min(delayMs * 2, 1_000)) {
     try {

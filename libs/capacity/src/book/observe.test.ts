@@ -173,9 +173,12 @@ test('a limit above 80 % for a whole window is told, and not with every call', a
   let told = 0;
   const limits = { requests: 50, windowMs: 500, arrivalSpreadMs: 0, burstMs: 250 };
   const book = books.open(pool, limits, { hooks: { onHighUse: () => void (told += 1) } });
-  const endsAt = performance.now() + 3_000;
+  // A busy machine may let the use fall below 80 % in every window of a while; it goes on until one was full.
+  const [leastUntil, mostUntil] = [performance.now() + 3_000, performance.now() + 15_000];
+  const goesOn = (): boolean =>
+    performance.now() < leastUntil || (told === 0 && performance.now() < mostUntil);
   const send = async (): Promise<void> => {
-    while (performance.now() < endsAt) await mustLeave(book, pool, tiny);
+    while (goesOn()) await mustLeave(book, pool, tiny);
   };
   await Promise.all(Array.from({ length: 10 }, send));
   // More than once only if a busy machine let it fall below in between.

@@ -41,6 +41,8 @@ export default tseslint.config(
                 '@anthropic-ai/sdk/*',
               ],
             ),
+            lib('calls', ['contracts', 'config', 'ledger', 'plans', 'providers'], []),
+            lib('blobs', ['contracts'], ['aws4fetch']),
             lib('plans', ['contracts'], ['ajv', 'ajv/*', 'ajv-formats', 'gpt-tokenizer/*', 'liquidjs']),
             lib(
               'transport',
@@ -52,6 +54,8 @@ export default tseslint.config(
               sourceTag: 'app:api',
               onlyDependOnLibsWithTags: [
                 'contracts',
+                'blobs',
+                'capacity',
                 'config',
                 'ledger',
                 'plans',

@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns';
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
+import { createProviders, isListed, splitTarget } from '@millrace/calls';
 import { createCapacityBook } from '@millrace/capacity';
 import type { Config } from '@millrace/config';
 import { deliveryWakeSchema, jobWakeSchema, stepWakeSchema } from '@millrace/contracts';
@@ -19,9 +20,7 @@ import {
   poolQueue,
   webhooksQueue,
 } from '@millrace/transport';
-import { splitTarget } from './calls/choose-target.ts';
 import { createClaims } from './calls/claims.ts';
-import { createProviders, isListed } from './calls/create-providers.ts';
 import { createLedgerGateway } from './calls/ledger-gateway.ts';
 import { createCallReporter } from './calls/report-call.ts';
 import { createRetryBudget } from './calls/retry-budget.ts';
@@ -72,6 +71,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
   const { providers, catalogue } = createProviders(config);
   const pools = [...providers.keys()];
   const isUsable = (target: string): boolean => providers.has(splitTarget(target).provider);
+  const poolOf = (target: string): string => splitTarget(target).provider;
   const producer = createProducer({ redis: producerRedis, names, pools, onError });
   const publisher = createLivePublisher({
     redis: producerRedis,
@@ -103,6 +103,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     claims,
     routes: config.routes,
     isUsable,
+    poolOf,
     limits: {
       ...defaultPlanLimits,
       maxMapChunks: config.limits.maxMapChunks,
@@ -138,6 +139,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     validators: createOutputValidators({ maxEntries: 500 }),
     routes: config.routes,
     policy: config.retry,
+    poolOf,
     report: createCallReporter(log, metrics, (target) => isListed(config, providers, catalogue, target)),
     onError,
     random: Math.random,

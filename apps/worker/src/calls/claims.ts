@@ -1,6 +1,6 @@
+import type { AbortReason } from '@millrace/calls';
 import type { Service } from '@millrace/contracts';
 import type { ClaimedStep } from '@millrace/ledger';
-import type { AbortReason } from './decide-outcome.ts';
 
 /** A step that this process holds, with the signal that ends its call. Its `reason` is an {@link AbortReason}. */
 export interface HeldClaim {

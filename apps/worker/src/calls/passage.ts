@@ -1,5 +1,5 @@
+import type { Happening, Outcome } from '@millrace/calls';
 import type { AttemptEnd, ClaimedStep } from '@millrace/ledger';
-import type { Happening, Outcome } from './decide-outcome.ts';
 
 /** How far a claim got: with an attempt if a call was sent. */
 export interface Passage {

@@ -1,6 +1,6 @@
+import type { Outcome } from '@millrace/calls';
 import { formatUsd } from '@millrace/contracts';
 import type { Logger, Metrics } from '@millrace/telemetry';
-import type { Outcome } from './decide-outcome.ts';
 import type { CallReport } from './passage.ts';
 
 /** Writes the wide event of an attempt and moves the metrics. A claim that sent nothing is logged at debug level. */

@@ -1,25 +1,15 @@
+import { chooseTarget, decideOutcome, prepareCall, splitTarget, toStepOutcome } from '@millrace/calls';
+import type { Happening, Outcome, PreparedCall, PrepareOptions, Situation } from '@millrace/calls';
 import type { RetryPolicy, RouteConfig } from '@millrace/config';
 import type { StepWake } from '@millrace/contracts';
 import { LedgerUnavailable } from '@millrace/ledger';
-import type {
-  ClaimedStep,
-  Departure,
-  DepartureResult,
-  NextState,
-  RecordResult,
-  StepOutcome,
-} from '@millrace/ledger';
+import type { ClaimedStep, Departure, DepartureResult, RecordResult, StepOutcome } from '@millrace/ledger';
 import type { CapacityBook } from '@millrace/capacity';
 import type { OutputValidators } from '@millrace/plans';
 import type { LivePublisher, StepWakeRequest } from '@millrace/transport';
-import { chooseTarget, splitTarget } from './choose-target.ts';
 import type { Claims, HeldClaim } from './claims.ts';
-import { decideOutcome } from './decide-outcome.ts';
-import type { Happening, Outcome, Situation } from './decide-outcome.ts';
 import type { CallReport, Passage } from './passage.ts';
 import { performCall } from './perform-call.ts';
-import { prepareCall } from './prepare-call.ts';
-import type { PrepareOptions, PreparedCall } from './prepare-call.ts';
 import { recordSurely } from './record-surely.ts';
 import type { RetryBudget } from './retry-budget.ts';
 import { createTextStream, noTextStream } from './text-stream.ts';
@@ -42,6 +32,7 @@ export interface RunCallDependencies extends PrepareOptions {
   validators: OutputValidators;
   routes: ReadonlyMap<string, RouteConfig>;
   policy: RetryPolicy;
+  poolOf: (target: string) => string;
   report: (report: CallReport) => void;
   onError: (error: unknown) => void;
   random: () => number;
@@ -68,7 +59,10 @@ export async function runCall(dependencies: RunCallDependencies, wake: StepWake)
     );
     if (outcome.kind === 'complete' && step.targetAttempts > 0) dependencies.retryBudget.reward(step.target);
     if ('park' in outcome && outcome.park !== null) await dependencies.capacity.park(step.pool, outcome.park);
-    const recorded = await recordSurely(dependencies, toStepOutcome(step, outcome, passage));
+    const recorded = await recordSurely(
+      dependencies,
+      toStepOutcome(step, outcome, passage.attempt, dependencies.poolOf),
+    );
     dependencies.report({ step, passage, outcome, accepted: recorded.accepted, claimedAt });
     await goOn(dependencies, step, outcome, recorded);
   } finally {
@@ -216,44 +210,6 @@ function toSituation(dependencies: RunCallDependencies, step: ClaimedStep): Situ
     target: step.target,
     nextTarget: chooseTarget({ route: step.route, model: null }, routes, spent, isUsable, random()),
   };
-}
-
-function toStepOutcome(step: ClaimedStep, outcome: Outcome, passage: Passage): StepOutcome {
-  const again = outcome.kind === 'retry' || outcome.kind === 'fall_over' || outcome.kind === 'repair';
-  const reason = outcome.kind === 'repair' ? 'output_invalid' : again ? outcome.reason : '';
-  return {
-    jobId: step.jobId,
-    key: step.key,
-    fence: step.fence,
-    next: toNextState(step, outcome),
-    attempt: passage.attempt,
-    retried: again && passage.attempt ? { reason, attempt: passage.attempt.number } : null,
-  };
-}
-
-function toNextState(step: ClaimedStep, outcome: Outcome): NextState {
-  const pending = { status: 'pending', delayMs: 0, move: null, repair: null, countsAttempt: false } as const;
-  switch (outcome.kind) {
-    case 'complete':
-      return { status: 'completed', output: outcome.output };
-    case 'fail':
-      return { status: 'failed', error: { ...outcome.error, step: step.key } };
-    case 'hold':
-      return { status: 'held', error: { ...outcome.error, step: step.key } };
-    case 'retry':
-      return { ...pending, delayMs: outcome.delayMs, countsAttempt: outcome.countsAttempt };
-    case 'fall_over':
-      return { ...pending, move: toMove(outcome.target), countsAttempt: outcome.countsAttempt };
-    case 'repair':
-      return { ...pending, repair: outcome };
-    case 'drop':
-      // The fence or the status is not ours any more, so this changes no step; it books what the call has cost.
-      return pending;
-  }
-}
-
-function toMove(target: string): { target: string; pool: string } {
-  return { target, pool: splitTarget(target).provider };
 }
 
 async function goOn(

@@ -1,3 +1,4 @@
+import { chooseTarget } from '@millrace/calls';
 import type { RouteConfig } from '@millrace/config';
 import type { JobError, Priority } from '@millrace/contracts';
 import { LedgerUnavailable, advanceJobs, failJob, gather, isTransient } from '@millrace/ledger';
@@ -12,7 +13,6 @@ import type {
 import { advancePlan } from '@millrace/plans';
 import type { PlanLimits, SplitCache, WantedStep } from '@millrace/plans';
 import type { LivePublisher, Producer } from '@millrace/transport';
-import { chooseTarget, splitTarget } from '../calls/choose-target.ts';
 import type { Claims } from '../calls/claims.ts';
 
 export interface AdvanceDependencies {
@@ -22,6 +22,7 @@ export interface AdvanceDependencies {
   claims: Claims;
   routes: ReadonlyMap<string, RouteConfig>;
   isUsable: (target: string) => boolean;
+  poolOf: (target: string) => string;
   limits: PlanLimits;
   splits: SplitCache;
   random: () => number;
@@ -114,7 +115,7 @@ function place(dependencies: AdvanceDependencies, wanted: WantedStep): NewStep |
   const target = chooseTarget(wanted.request, routes, [], isUsable, random());
   if (target === null) return null;
   const { key, request, barrier } = wanted;
-  return { key, request, barrier, target, pool: splitTarget(target).provider };
+  return { key, request, barrier, target, pool: dependencies.poolOf(target) };
 }
 
 function failed(error: JobError): AdvanceDecision {

@@ -1,0 +1,10 @@
+export { chooseTarget, splitTarget } from './choose-target.ts';
+export type { TargetChoice } from './choose-target.ts';
+export { createProviders, isListed } from './create-providers.ts';
+export { decideOutcome } from './decide-outcome.ts';
+export type { AbortReason, Happening, Outcome, OutcomePolicy, Situation } from './decide-outcome.ts';
+export { judgeAnswer, judgeError } from './judge-call.ts';
+export type { CallContext, JudgedCall } from './judge-call.ts';
+export { prepareCall } from './prepare-call.ts';
+export type { PreparedCall, PrepareOptions } from './prepare-call.ts';
+export { toStepOutcome } from './to-step-outcome.ts';

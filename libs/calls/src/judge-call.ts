@@ -1,0 +1,141 @@
+import { RetryableError, TerminalError } from '@millrace/contracts';
+import type { TokenUsage } from '@millrace/contracts';
+import type { AttemptEnd, ClaimedStep } from '@millrace/ledger';
+import type { OutputValidators } from '@millrace/plans';
+import { CallAborted } from '@millrace/providers';
+import type { ProviderAnswer } from '@millrace/providers';
+import type { AbortReason, Happening } from './decide-outcome.ts';
+import type { PreparedCall } from './prepare-call.ts';
+
+/** What happened, and what is to be said about the attempt. */
+export interface JudgedCall {
+  happening: Happening;
+  attempt: AttemptEnd;
+}
+
+/** The call that is judged. `firstTextAt` is in milliseconds since 1970. */
+export interface CallContext {
+  prepared: PreparedCall;
+  step: ClaimedStep;
+  /** Number of the attempt. */
+  attempt: number;
+  firstTextAt: number | null;
+  validators: OutputValidators;
+}
+
+/** Judges an answer; it is checked against the output schema here, whatever the vendor promised. */
+export function judgeAnswer(context: CallContext, answer: ProviderAnswer): JudgedCall {
+  const happening = fit(answer, context.step, context.validators);
+  const attempt = toEnd(context, {
+    status: 'completed',
+    providerRequestId: answer.providerRequestId,
+    httpStatus: answer.httpStatus,
+    error: remark(answer, happening),
+    usage: bill(context, answer.usage, answer.serviceTier, answer.usageEstimated),
+  });
+  return { happening, attempt };
+}
+
+/** Judges what a provider's adapter threw. `abortReason` is why we ended the call ourselves, if we did. */
+export function judgeError(
+  context: CallContext,
+  error: unknown,
+  abortReason: AbortReason | undefined,
+): JudgedCall {
+  if (error instanceof CallAborted) {
+    const reason = abortReason ?? 'lost';
+    const { aborted } = error;
+    const attempt = toEnd(context, {
+      status: reason === 'cancelled' ? 'cancelled' : 'interrupted',
+      httpStatus: aborted.httpStatus,
+      providerRequestId: aborted.providerRequestId,
+      ambiguous: reason !== 'cancelled' && aborted.maybeBilled,
+      usage: aborted.usage ? bill(context, aborted.usage, null, aborted.usageEstimated) : null,
+    });
+    return { happening: { kind: 'aborted', reason }, attempt };
+  }
+  if (error instanceof TerminalError || error instanceof RetryableError) {
+    const { failure, message } = error;
+    const retryable = error instanceof RetryableError;
+    const attempt = toEnd(context, {
+      status: 'failed',
+      httpStatus: failure.httpStatus,
+      providerRequestId: failure.providerRequestId,
+      error: { code: failure.code, message: printable(message) },
+      ambiguous: retryable && failure.maybeBilled,
+      usage: failure.usage ? bill(context, failure.usage, null, false) : null,
+    });
+    const happening: Happening = retryable
+      ? { kind: 'failed', message: printable(message), failure, retryAfterMs: error.retryAfterMs }
+      : { kind: 'refused', message: printable(message), failure };
+    return { happening, attempt };
+  }
+  const message = printable(error instanceof Error ? error.message : String(error));
+  const attempt = toEnd(context, {
+    status: 'failed',
+    error: { code: 'internal_error', message },
+    ambiguous: true,
+  });
+  return { happening: { kind: 'unexpected', message }, attempt };
+}
+
+function toEnd(context: CallContext, end: Partial<AttemptEnd> & Pick<AttemptEnd, 'status'>): AttemptEnd {
+  return {
+    number: context.attempt,
+    target: context.step.target,
+    firstTokenAt: context.firstTextAt,
+    httpStatus: null,
+    error: null,
+    ambiguous: false,
+    usage: null,
+    ...end,
+    providerRequestId: printableOrNull(end.providerRequestId),
+  };
+}
+
+function bill(
+  { prepared }: CallContext,
+  usage: TokenUsage,
+  tier: string | null,
+  estimated: boolean,
+): AttemptEnd['usage'] {
+  const cost = prepared.price(usage, tier);
+  return {
+    ...usage,
+    costMicroUsd: cost.microUsd,
+    priceKnown: cost.known,
+    estimated,
+    serviceTier: printableOrNull(tier),
+  };
+}
+
+function fit(answer: ProviderAnswer, step: ClaimedStep, validators: OutputValidators): Happening {
+  if (step.request.output === null) return { kind: 'answered', output: answer.text };
+  const checked = validators.for(step.request.output.schema)(answer.text);
+  if (checked.ok) return { kind: 'answered', output: checked.value };
+  const truncated = answer.finish === 'length';
+  return {
+    kind: 'misfit',
+    answer: answer.text,
+    feedback: checked.feedback,
+    fingerprint: checked.fingerprint,
+    truncated,
+  };
+}
+
+/** What the list of attempts says of an answer that is not quite what was asked for. */
+function remark(answer: ProviderAnswer, happening: Happening): AttemptEnd['error'] {
+  if (happening.kind === 'misfit') return { code: 'output_invalid', message: printable(happening.feedback) };
+  if (answer.finish === 'length')
+    return { code: 'output_truncated', message: 'The answer reached max_output_tokens.' };
+  return null;
+}
+
+/** PostgreSQL's text knows neither NUL nor half a surrogate pair; cutting may leave one. */
+function printable(message: string): string {
+  return message.replaceAll('\u0000', '').slice(0, 2_000).toWellFormed();
+}
+
+function printableOrNull(text: unknown): string | null {
+  return typeof text === 'string' ? printable(text) : null;
+}

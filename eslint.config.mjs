@@ -23,13 +23,14 @@ export default tseslint.config(
           allowCircularSelfDependency: true,
           depConstraints: [
             lib('contracts', [], ['zod']),
+            lib('faults', [], []),
             lib('redis', [], ['ioredis']),
             lib('config', ['contracts'], ['yaml', 'zod', 'fastest-levenshtein']),
             lib('telemetry', ['contracts'], ['pino', 'prom-client']),
-            lib('ledger', ['contracts'], ['pg', 'node-pg-migrate', 'zod']),
+            lib('ledger', ['faults', 'contracts'], ['pg', 'node-pg-migrate', 'zod']),
             lib(
               'providers',
-              ['contracts'],
+              ['faults', 'contracts'],
               [
                 'openai',
                 '@anthropic-ai/sdk',
@@ -41,21 +42,22 @@ export default tseslint.config(
                 '@anthropic-ai/sdk/*',
               ],
             ),
-            lib('calls', ['contracts', 'config', 'ledger', 'plans', 'providers'], []),
+            lib('calls', ['faults', 'contracts', 'config', 'ledger', 'plans', 'providers'], []),
             lib('blobs', ['contracts'], ['aws4fetch']),
             lib('plans', ['contracts'], ['ajv', 'ajv/*', 'ajv-formats', 'gpt-tokenizer/*', 'liquidjs']),
             lib(
               'transport',
-              ['contracts', 'redis', 'telemetry'],
+              ['faults', 'contracts', 'redis', 'telemetry'],
               ['bullmq', 'ioredis', '@bull-board/api', '@bull-board/api/*', 'zod'],
             ),
-            lib('capacity', ['contracts', 'redis', 'telemetry'], ['ioredis']),
+            lib('capacity', ['faults', 'contracts', 'redis', 'telemetry'], ['ioredis']),
             {
               sourceTag: 'app:api',
               onlyDependOnLibsWithTags: [
                 'contracts',
                 'blobs',
                 'capacity',
+                'faults',
                 'config',
                 'ledger',
                 'plans',

@@ -1,0 +1,1 @@
+export { crashPoint, hasDefect } from './inert.ts';

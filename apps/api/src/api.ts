@@ -51,7 +51,7 @@ export function createApi(
   const [redis, subscriber] = [connect('producer'), connect('subscriber')];
   const isTransportReady = (): boolean => redis.status === 'ready';
 
-  const pools = [...config.providers.keys()];
+  const pools = [...config.pools.keys()];
   const producer = createProducer({ redis, names, pools, onError });
   const publisher = createLivePublisher({ redis, names, onError });
   const feed = createLiveFeed({ subscriber, reader: redis, names, onError });

@@ -33,7 +33,7 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
     onIdleError: onError,
   });
   const redis = connectRedis({ url: config.redisUrl, role: 'producer', name: 'millrace-scheduler', onError });
-  const producer = createProducer({ redis, names, pools: [...config.providers.keys()], onError });
+  const producer = createProducer({ redis, names, pools: [...config.pools.keys()], onError });
 
   const leadership = createLeadership({
     leaseMs: setting.MILLRACE_LEADER_LEASE,

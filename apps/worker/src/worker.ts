@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createProviders, isListed, splitTarget } from '@millrace/calls';
 import { createCapacityBook } from '@millrace/capacity';
+import { poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import { deliveryWakeSchema, jobWakeSchema, stepWakeSchema } from '@millrace/contracts';
 import type { Service } from '@millrace/contracts';
@@ -69,9 +70,11 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
   ];
 
   const { providers, catalogue } = createProviders(config);
-  const pools = [...providers.keys()];
+  const pools = [...config.pools.values()]
+    .filter(({ provider }) => providers.has(provider))
+    .map(({ name }) => name);
   const isUsable = (target: string): boolean => providers.has(splitTarget(target).provider);
-  const poolOf = (target: string): string => splitTarget(target).provider;
+  const poolOfTarget = (target: string): string => poolOf(config.pools, target);
   const producer = createProducer({ redis: producerRedis, names, pools, onError });
   const publisher = createLivePublisher({
     redis: producerRedis,
@@ -103,7 +106,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     claims,
     routes: config.routes,
     isUsable,
-    poolOf,
+    poolOf: poolOfTarget,
     limits: {
       ...defaultPlanLimits,
       maxMapChunks: config.limits.maxMapChunks,
@@ -139,7 +142,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     validators: createOutputValidators({ maxEntries: 500 }),
     routes: config.routes,
     policy: config.retry,
-    poolOf,
+    poolOf: poolOfTarget,
     report: createCallReporter(log, metrics, (target) => isListed(config, providers, catalogue, target)),
     onError,
     random: Math.random,

@@ -3,6 +3,9 @@ import { z } from 'zod';
 const providerName = z
   .string()
   .regex(/^[a-z][a-z0-9_-]{0,31}$/, 'a provider name is a-z, then up to 31 of "a-z 0-9 _ -"');
+const poolName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_-]{0,63}$/, 'a pool name is a-z, then up to 63 of "a-z 0-9 _ -"');
 const target = z.string().regex(/^[a-z][a-z0-9_-]{0,31}\/\S{1,160}$/, 'a target is "provider/model"');
 
 const providerSchema = z.strictObject({
@@ -28,9 +31,24 @@ const routeSchema = z.strictObject({
   fallback: z.array(target).default([]),
 });
 
-/** `millrace.config.yaml`: providers, routes, caps and the retry policy. Unknown keys are refused. */
+const perMinute = z.int().min(1);
+const poolSchema = z.strictObject({
+  targets: z.array(target).default([]),
+  requests_per_minute: perMinute.optional(),
+  tokens_per_minute: perMinute.optional(),
+  input_tokens_per_minute: perMinute.optional(),
+  output_tokens_per_minute: perMinute.optional(),
+  max_concurrent_calls: z.int().min(1).max(100_000).optional(),
+  token_charge: z.enum(['largest', 'sum']).optional(),
+  burst: z.string().optional(),
+  fixed: z.boolean().optional(),
+  background_share: z.number().min(0.01).max(1).optional(),
+});
+
+/** `millrace.config.yaml`: providers, pools, routes, caps and the retry policy. Unknown keys are refused. */
 export const configFileSchema = z.strictObject({
   providers: z.record(providerName, providerSchema).default({}),
+  pools: z.record(poolName, poolSchema).default({}),
   routes: z.record(z.string().regex(/^[a-z][a-z0-9_-]{0,63}$/), routeSchema).default({}),
   limits: z
     .strictObject({

@@ -16,6 +16,28 @@ export interface ProviderConfig {
   >;
 }
 
+/**
+ * A limit group of a provider's account: models that share limits. Limits are per minute but `concurrency`; what is absent
+ * is unlimited. The same shape as the capacity book's limits.
+ */
+export interface PoolConfig {
+  name: string;
+  provider: string;
+  /** Targets, `*` at the end for any rest. Empty: what no other pool of the provider names. */
+  targets: readonly string[];
+  limits: {
+    requests?: number;
+    tokens?: number;
+    inputTokens?: number;
+    outputTokens?: number;
+    concurrency?: number;
+    tokenCharge?: 'largest' | 'sum';
+    burstMs?: number;
+    fixed?: boolean;
+    backgroundShare?: number;
+  };
+}
+
 /** What a route stands for: one of the targets by weight, then the fallbacks in order. Targets are `provider/model`. */
 export interface RouteConfig {
   targets: readonly { target: string; weight: number }[];
@@ -40,6 +62,8 @@ export interface Config {
   redisUrl: string;
   setting: { readonly [Name in SettingName]: SettingValue<Name> };
   providers: ReadonlyMap<string, ProviderConfig>;
+  /** Every provider has at least the pool of its name. */
+  pools: ReadonlyMap<string, PoolConfig>;
   routes: ReadonlyMap<string, RouteConfig>;
   limits: Readonly<RequestLimits>;
   retry: Readonly<RetryPolicy>;

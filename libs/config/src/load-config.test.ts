@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ConfigError } from './config.ts';
 import { loadConfig } from './load-config.ts';
+import { poolOf } from './read-pools.ts';
 
 const required = { DATABASE_URL: 'postgres://x/y', REDIS_URL: 'redis://x' };
 let directory: string;
@@ -79,6 +80,53 @@ retry: {max_attempts: 3, base_delay: 2s}
       fallback: ['second/gpt-6-luna'],
     });
     expect(config.retry).toMatchObject({ maxAttempts: 3, baseDelayMs: 2_000 });
+  });
+
+  it('gives each provider a pool, and the targets that a pool names to that pool', () => {
+    writeFileSync(
+      join(directory, 'millrace.config.yaml'),
+      `pools:
+  luna: {targets: ["openai/gpt-6-luna*"], requests_per_minute: 600, tokens_per_minute: 1000, burst: 2s}
+  anthropic: {input_tokens_per_minute: 5, max_concurrent_calls: 3}
+`,
+    );
+    const config = loadConfig(required, directory);
+    expect([...config.pools.keys()]).toEqual(['luna', 'anthropic', 'openai']);
+    expect(config.pools.get('luna')).toEqual({
+      name: 'luna',
+      provider: 'openai',
+      targets: ['openai/gpt-6-luna*'],
+      limits: { requests: 600, tokens: 1_000, burstMs: 2_000 },
+    });
+    expect(config.pools.get('anthropic')?.limits).toEqual({ inputTokens: 5, concurrency: 3 });
+    const pools = ['openai/gpt-6-luna-2026', 'openai/gpt-6.1-sol', 'anthropic/any', 'gone/any'];
+    expect(pools.map((target) => poolOf(config.pools, target))).toEqual([
+      'luna',
+      'openai',
+      'anthropic',
+      'gone',
+    ]);
+  });
+
+  it('refuses pools that cannot be one limit group', () => {
+    const problems = problemsOf(
+      required,
+      `pools:
+  mixed: {targets: [openai/a, anthropic/b]}
+  lost: {requests_per_minute: 1}
+  unknown: {targets: [nobody/a]}
+  anthropic: {targets: [openai/a]}
+  double: {targets: [openai/a], tokens_per_minute: 1, input_tokens_per_minute: 1, burst: soon}
+`,
+    );
+    expect(problems).toEqual([
+      'pools.mixed: its targets name several providers: openai, anthropic',
+      'pools.lost: it has no targets and is not named after a provider',
+      'pools.unknown: nobody/a names the provider "nobody", which is not configured',
+      'pools.anthropic: it is named after the provider "anthropic", but its targets are of "openai"',
+      'pools.double.burst: "soon" is not a duration',
+      'pools.double: tokens_per_minute counts input and output together; name it or the two apart',
+    ]);
   });
 
   it('refuses unknown keys, unknown providers and broken YAML, with the path', () => {

@@ -7,6 +7,7 @@ import { ConfigError } from './config.ts';
 import type { Config, ProviderConfig, RetryPolicy, RouteConfig } from './config.ts';
 import { configFileSchema } from './config-file.ts';
 import type { ConfigFile } from './config-file.ts';
+import { readPools } from './read-pools.ts';
 import { readSettings } from './read-settings.ts';
 import type { Environment } from './read-settings.ts';
 import type { SettingName } from './settings.ts';
@@ -32,6 +33,7 @@ export function loadConfig(
   }
   const file = readFile(setting.MILLRACE_CONFIG, workingDirectory, problems);
   const providers = toProviders(file, environment, setting);
+  const pools = readPools(file, providers, problems);
   const routes = toRoutes(file, providers, problems);
   const retry = toRetryPolicy(file, problems);
   if (problems.length > 0) throw new ConfigError(problems);
@@ -40,6 +42,7 @@ export function loadConfig(
     redisUrl: setting.REDIS_URL ?? '',
     setting: Object.freeze(setting),
     providers,
+    pools,
     routes,
     limits: Object.freeze(toLimits(file)),
     retry: Object.freeze(retry),

@@ -1,0 +1,163 @@
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
+import { AwsClient } from 'aws4fetch';
+import { BlobStoreUnavailable, checkBlobKey } from './blob-store.ts';
+import type { BlobStore } from './blob-store.ts';
+import { inParts } from './in-parts.ts';
+
+/** Where an S3-compatible store is, and who asks. */
+export interface S3Options {
+  /** `https://s3.eu-central-1.amazonaws.com` or a store of one's own; the bucket becomes the first part of the path. */
+  endpoint: string;
+  region: string;
+  bucket: string;
+  /** In front of every key: `""` or `batches/`. */
+  prefix: string;
+  accessKeyId: string;
+  secretAccessKey: string;
+}
+
+/** S3 wants 5 MiB at least in every part but the last; this is what one write holds in memory. */
+const PART_BYTES = 8 * 1024 * 1024;
+/** Of one request that sends a part or asks for something small. */
+const REQUEST_MS = 120_000;
+/** Tries again after 429 and 5xx, with backoff. */
+const RETRIES = 4;
+
+/**
+ * A bucket of an S3-compatible store, through the six requests that all of them know. Contents above one part go up as a
+ * multipart upload; one that a crash interrupted stays invisible, and a lifecycle rule of the bucket removes its parts.
+ */
+export function createS3Store(options: S3Options): BlobStore {
+  const client = new AwsClient({
+    accessKeyId: options.accessKeyId,
+    secretAccessKey: options.secretAccessKey,
+    service: 's3',
+    region: options.region,
+    retries: RETRIES,
+  });
+  const base = `${options.endpoint.replace(/\/+$/, '')}/${options.bucket}/${options.prefix}`;
+  const urlOf = (key: string, query = ''): string => {
+    checkBlobKey(key);
+    return `${base}${key}${query}`;
+  };
+
+  /** Resolves with an answer of the statuses `wanted`; throws BlobStoreUnavailable for any other. */
+  async function ask(
+    method: string,
+    url: string,
+    wanted: readonly number[],
+    request: { body?: Uint8Array | string; headers?: Record<string, string>; untimed?: true } = {},
+  ): Promise<Response> {
+    const { body, headers } = request;
+    const answer = await client
+      .fetch(url, {
+        method,
+        headers: { ...headers, ...(body === undefined ? {} : { 'X-Amz-Content-Sha256': sha256(body) }) },
+        ...(body === undefined ? {} : { body }),
+        ...(request.untimed ? {} : { signal: AbortSignal.timeout(REQUEST_MS) }),
+      })
+      .catch((error: unknown) => {
+        throw new BlobStoreUnavailable(`${method} did not get through`, error);
+      });
+    if (wanted.includes(answer.status)) return answer;
+    await answer.body?.cancel();
+    throw new BlobStoreUnavailable(`${method} was answered ${answer.status}`);
+  }
+
+  async function writeInParts(key: string, parts: AsyncIterable<Uint8Array>): Promise<number> {
+    const begun = await (await ask('POST', urlOf(key, '?uploads='), [200])).text();
+    const uploadId = elementOf(begun, 'UploadId');
+    if (uploadId === null) throw new BlobStoreUnavailable('a multipart upload got no id');
+    const upload = `uploadId=${encodeURIComponent(uploadId)}`;
+    try {
+      const tags: string[] = [];
+      let bytes = 0;
+      for await (const part of parts) {
+        const number = tags.length + 1;
+        const answer = await ask('PUT', urlOf(key, `?partNumber=${number}&${upload}`), [200], { body: part });
+        tags.push(answer.headers.get('etag') ?? '');
+        await answer.body?.cancel();
+        bytes += part.length;
+      }
+      const answer = await ask('POST', urlOf(key, `?${upload}`), [200], { body: completion(tags) });
+      // S3 begins this answer before it knows how it ends: an error comes with status 200.
+      if (/<Error[>\s]/.test(await answer.text()))
+        throw new BlobStoreUnavailable('an upload was not completed');
+      return bytes;
+    } catch (error) {
+      await ask('DELETE', urlOf(key, `?${upload}`), [204, 404]).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  return {
+    async write(key, content) {
+      const parts = inParts(content, PART_BYTES);
+      const first = await parts.next();
+      const only = first.done ? new Uint8Array() : first.value;
+      if (only.length < PART_BYTES) {
+        await (await ask('PUT', urlOf(key), [200], { body: only })).body?.cancel();
+        return { bytes: only.length };
+      }
+      return { bytes: await writeInParts(key, withFirst(only, parts)) };
+    },
+
+    async read(key, fromByte = 0) {
+      // 416: the content ends where the reading was to begin.
+      const headers = fromByte > 0 ? { range: `bytes=${fromByte}-` } : {};
+      const answer = await ask('GET', urlOf(key), [200, 206, 404, 416], { headers, untimed: true });
+      if (answer.status === 404 || answer.status === 416 || !answer.body) {
+        await answer.body?.cancel();
+        return answer.status === 404 ? null : { bytes: fromByte, stream: Readable.from([]) };
+      }
+      const length = Number(answer.headers.get('content-length') ?? 0);
+      return {
+        bytes: answer.status === 206 ? fromByte + length : length,
+        stream: Readable.fromWeb(answer.body as ReadableStream<Uint8Array>),
+      };
+    },
+
+    async remove(key) {
+      await (await ask('DELETE', urlOf(key), [200, 204, 404])).body?.cancel();
+    },
+  };
+}
+
+async function* withFirst(first: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  yield first;
+  yield* rest;
+}
+
+function completion(tags: readonly string[]): string {
+  const parts = tags.map(
+    (tag, index) => `<Part><PartNumber>${index + 1}</PartNumber><ETag>${escapeXml(tag)}</ETag></Part>`,
+  );
+  return `<CompleteMultipartUpload>${parts.join('')}</CompleteMultipartUpload>`;
+}
+
+function elementOf(xml: string, name: string): string | null {
+  const text = new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml)?.[1];
+  return text === undefined ? null : unescapeXml(text);
+}
+
+function escapeXml(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
+}
+
+function unescapeXml(text: string): string {
+  return text
+    .replaceAll('&lt;', '<')
+    .replaceAll('&gt;', '>')
+    .replaceAll('&quot;', '"')
+    .replaceAll('&amp;', '&');
+}
+
+function sha256(body: Uint8Array | string): string {
+  return createHash('sha256').update(body).digest('hex');
+}

@@ -144,7 +144,7 @@ export default tseslint.config(
   },
   {
     files: ['apps/**/*.ts', 'libs/**/*.ts'],
-    ignores: ['libs/config/**', '**/*.test.ts', '**/testing/**'],
+    ignores: ['libs/config/**', 'libs/faults/src/armed.ts', '**/*.test.ts', '**/testing/**'],
     rules: {
       'no-restricted-properties': [
         'error',

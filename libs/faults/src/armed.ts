@@ -1,1 +1,15 @@
-export { crashPoint, hasDefect } from './inert.ts';
+import { createArmedFaults } from './create-armed-faults.ts';
+
+/*
+ * The door that `node --conditions=millrace-chaos` opens instead of inert.ts. The counters in here are state of the
+ * module, because a crash point is called from everywhere and must cost nothing to those who know nothing of it.
+ */
+const faults = createArmedFaults(process.env['CHAOS_DIRECTORY'] ?? null, () =>
+  process.kill(process.pid, 'SIGKILL'),
+);
+
+/** Kills this process if the orders in CHAOS_DIRECTORY say so. */
+export const crashPoint = faults.crashPoint;
+
+/** Whether the orders in CHAOS_DIRECTORY plant this defect. */
+export const hasDefect = faults.hasDefect;

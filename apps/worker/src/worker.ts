@@ -2,7 +2,6 @@ import { lookup } from 'node:dns';
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createProviders, isListed, splitTarget } from '@millrace/calls';
-import { createCapacityBook } from '@millrace/capacity';
 import { poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import { deliveryWakeSchema, jobWakeSchema, stepWakeSchema } from '@millrace/contracts';
@@ -21,10 +20,13 @@ import {
   poolQueue,
   webhooksQueue,
 } from '@millrace/transport';
+import type { Consumer } from '@millrace/transport';
 import { createClaims } from './calls/claims.ts';
 import { createLedgerGateway } from './calls/ledger-gateway.ts';
+import { openBook } from './calls/open-book.ts';
 import { createCallReporter } from './calls/report-call.ts';
 import { createRetryBudget } from './calls/retry-budget.ts';
+import { createUsualDurations } from './calls/usual-durations.ts';
 import { runCall } from './calls/run-call.ts';
 import type { RunCallDependencies } from './calls/run-call.ts';
 import { createAdvancer } from './jobs/create-advancer.ts';
@@ -122,6 +124,21 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     },
     onError: onEnqueueError,
   };
+  // Clients name models, so only those that routes or the price catalogue know become labels.
+  const labelOf = (target: string): string =>
+    isListed(config, providers, catalogue, target) ? target : `${splitTarget(target).provider}/other`;
+  const { capacity, breakers, estimator, renewal } = openBook({
+    redis: producerRedis,
+    names,
+    pools: config.pools,
+    log,
+    metrics,
+    labelOf,
+    onError,
+  });
+  const usualDurations = createUsualDurations();
+  const reportCall = createCallReporter(log, metrics, labelOf);
+  const consumers = new Map<string, Consumer>();
   const advanceJob = createAdvancer(advancing);
   const tasks = createTaskGroup(onError);
   const calling: RunCallDependencies = {
@@ -136,16 +153,27 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     enqueueStep: (wake) => producer.enqueueSteps([wake]).catch(onEnqueueError),
     enqueueDeliveries: (ids) => producer.enqueueDeliveries(ids.map(toDeliveryWake)).catch(onEnqueueError),
     claims,
-    capacity: createCapacityBook({ redis: producerRedis, names, onError }),
+    capacity,
+    breakers,
+    estimator,
+    usualDurationMs: usualDurations.of,
+    pausePool: (pool, forMs) => consumers.get(pool)?.pauseFor(forMs),
     retryBudget: createRetryBudget({ share: 0.1, most: 10, trickleMs: 1_000, now: Date.now }),
     publisher,
     validators: createOutputValidators({ maxEntries: 500 }),
     routes: config.routes,
     policy: config.retry,
     poolOf: poolOfTarget,
-    report: createCallReporter(log, metrics, (target) => isListed(config, providers, catalogue, target)),
+    report: (report) => {
+      const { step, passage } = report;
+      if (passage.sentAt !== null && passage.endedAt !== null && passage.happening.kind === 'answered') {
+        usualDurations.note(step.target, passage.endedAt - passage.sentAt);
+      }
+      reportCall(report);
+    },
     onError,
     random: Math.random,
+    monotonicNow: () => performance.now(),
     pause: (ms) => pause(ms),
   };
 
@@ -194,8 +222,8 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
       await patiently(delivering);
     },
   });
-  const calls = pools.map((pool) =>
-    createConsumer({
+  for (const pool of pools) {
+    const consumer = createConsumer({
       ...consume,
       queue: poolQueue(pool),
       concurrency: setting.MILLRACE_WORKER_CONCURRENCY,
@@ -204,8 +232,9 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
         metrics.callsUnderWay.inc({ pool });
         await patiently(() => runCall(calling, wake)).finally(() => metrics.callsUnderWay.dec({ pool }));
       },
-    }),
-  );
+    });
+    consumers.set(pool, consumer);
+  }
 
   return [
     closeOnStop('database', async () => {
@@ -232,8 +261,9 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
       stop: () => Promise.resolve(),
     },
     claims,
+    renewal,
     createWorkStop({
-      consumers: [jobs, webhooks, ...calls],
+      consumers: [jobs, webhooks, ...consumers.values()],
       claims,
       tasks,
       stopping,

@@ -21,6 +21,7 @@ const situation = (more: Partial<Situation> = {}): Situation => ({
   ambiguousPolicy: 'retry',
   target: 'openai/gpt-6-luna',
   nextTarget: null,
+  freeTarget: null,
   ...more,
 });
 
@@ -161,9 +162,43 @@ describe('a claim without an answer', () => {
     });
   });
   it('that would wait for long goes to another target, if the route has one', () => {
-    expect(decide({ kind: 'must_wait', delayMs: 30_000 }, { nextTarget: 'anthropic/x' })).toMatchObject({
+    const elsewhere = { nextTarget: 'anthropic/x', freeTarget: 'anthropic/x' };
+    expect(decide({ kind: 'must_wait', delayMs: 30_000 }, elsewhere)).toMatchObject({
       kind: 'fall_over',
       countsAttempt: false,
+      gaveUp: false,
+    });
+    expect(decide({ kind: 'must_wait', delayMs: 2_000 }, elsewhere)).toMatchObject({ kind: 'retry' });
+    // Where the others must wait as well, going there helps nobody.
+    expect(decide({ kind: 'must_wait', delayMs: 30_000 }, { nextTarget: 'anthropic/x' })).toMatchObject({
+      kind: 'retry',
+      delayMs: 30_000,
+    });
+  });
+  it('whose target is known to be in trouble goes to a free one at once, or waits without an attempt', () => {
+    const closed: Happening = { kind: 'closed', delayMs: 2_000 };
+    const elsewhere = { nextTarget: 'anthropic/x', freeTarget: 'anthropic/x' };
+    expect(decide(closed, elsewhere)).toMatchObject({
+      kind: 'fall_over',
+      target: 'anthropic/x',
+      countsAttempt: false,
+      gaveUp: false,
+    });
+    expect(decide(closed, { nextTarget: 'anthropic/x' })).toMatchObject({
+      kind: 'retry',
+      delayMs: 2_000,
+      countsAttempt: false,
+    });
+  });
+  it('that no minute of its pool can hold goes elsewhere for good, or fails and says why', () => {
+    const tooLarge: Happening = { kind: 'too_large', dimension: 'tokens', limit: 1_000, requested: 4_096 };
+    expect(decide(tooLarge, { nextTarget: 'anthropic/x' })).toMatchObject({
+      kind: 'fall_over',
+      gaveUp: true,
+    });
+    expect(decide(tooLarge)).toMatchObject({
+      kind: 'fail',
+      error: { code: 'call_too_large', message: expect.stringContaining('4096 tokens') as string },
     });
   });
   it('that was cancelled or taken over writes nothing about the step', () => {

@@ -14,6 +14,10 @@ export type Happening =
   | { kind: 'deadly' }
   /** The call may not leave yet. */
   | { kind: 'must_wait'; delayMs: number }
+  /** The target's breaker is open: it is in trouble, as other calls have seen. */
+  | { kind: 'closed'; delayMs: number }
+  /** The call alone is larger than what its pool may send in a minute. */
+  | { kind: 'too_large'; dimension: string; limit: number; requested: number }
   | { kind: 'over_cap' }
   /** The job has a cap and nobody knows what the call can cost. */
   | { kind: 'unpriced' }
@@ -30,8 +34,10 @@ export interface Situation {
   lastFingerprint: string | null;
   ambiguousPolicy: 'retry' | 'hold';
   target: string;
-  /** Where the step may go instead, null when nowhere. */
+  /** Where the step may go when its target is given up, null when nowhere. */
   nextTarget: string | null;
+  /** A target that could take the call at once while this one cannot; null when there is none, or nobody asked. */
+  freeTarget: string | null;
 }
 
 export interface OutcomePolicy {
@@ -47,7 +53,15 @@ export interface OutcomePolicy {
 export type Outcome =
   | { kind: 'complete'; output: Json }
   | { kind: 'retry'; delayMs: number; reason: string; countsAttempt: boolean; park: number | null }
-  | { kind: 'fall_over'; target: string; reason: string; countsAttempt: boolean; park: number | null }
+  | {
+      kind: 'fall_over';
+      target: string;
+      reason: string;
+      countsAttempt: boolean;
+      /** True when the present target is given up for this step; false when it is only busy. */
+      gaveUp: boolean;
+      park: number | null;
+    }
   | { kind: 'repair'; answer: string; feedback: string; fingerprint: string }
   | { kind: 'hold'; error: JobError }
   | { kind: 'fail'; error: JobError }
@@ -87,7 +101,11 @@ export function decideOutcome(
     case 'deadly':
       return fail('worker_crashed', 'The worker died each time it ran this step.');
     case 'must_wait':
-      return decideWait(happening.delayMs, situation);
+      return decideWait(happening.delayMs, 'capacity', LONG_WAIT_MS, situation);
+    case 'closed':
+      return decideWait(happening.delayMs, 'provider_unavailable', 0, situation);
+    case 'too_large':
+      return decideTooLarge(happening, situation);
     case 'over_cap':
       return fail('cost_cap_exceeded', 'This call could cost more than what is left of max_cost_usd.');
     case 'unpriced':
@@ -140,6 +158,7 @@ function decideRefused(refused: Happening & { kind: 'refused' }, situation: Situ
       target: situation.nextTarget,
       reason: failure.code,
       countsAttempt: true,
+      gaveUp: true,
       park,
     };
   }
@@ -160,6 +179,7 @@ function decideFailed(
       target: situation.nextTarget,
       reason: failure.code,
       countsAttempt: true,
+      gaveUp: true,
       park: retryAfterMs,
     };
   }
@@ -196,7 +216,8 @@ function retryOrGiveUp(
     return { kind: 'retry', delayMs: Math.round(delayMs), reason: code, countsAttempt: true, park: null };
   }
   if (!usedUp && situation.nextTarget !== null) {
-    return { kind: 'fall_over', target: situation.nextTarget, reason: code, countsAttempt: true, park: null };
+    const target = situation.nextTarget;
+    return { kind: 'fall_over', target, reason: code, countsAttempt: true, gaveUp: true, park: null };
   }
   const attempts = situation.attempts + 1;
   return {
@@ -205,18 +226,25 @@ function retryOrGiveUp(
   };
 }
 
-/** Waiting uses up no attempt. A pool that stays closed for long is left for another target, if the route has one. */
-function decideWait(delayMs: number, situation: Situation): Outcome {
-  const free = { reason: 'capacity', countsAttempt: false, park: null } as const;
-  const elsewhere =
-    situation.nextTarget !== null && providerOf(situation.nextTarget) !== providerOf(situation.target);
-  if (delayMs <= LONG_WAIT_MS || !elsewhere) return { kind: 'retry', delayMs, ...free };
-  return { kind: 'fall_over', target: situation.nextTarget ?? situation.target, ...free };
+/** Waiting uses up no attempt. A target that makes a call wait for long is left for one that could take it now. */
+function decideWait(delayMs: number, reason: string, patienceMs: number, situation: Situation): Outcome {
+  const { freeTarget } = situation;
+  const free = { reason, countsAttempt: false, park: null } as const;
+  if (delayMs <= patienceMs || freeTarget === null) return { kind: 'retry', delayMs, ...free };
+  return { kind: 'fall_over', target: freeTarget, gaveUp: false, ...free };
 }
 
-/** Targets of one provider share a pool today: going from one to the other would not help. */
-function providerOf(target: string): string {
-  return target.slice(0, target.indexOf('/'));
+function decideTooLarge(happening: Happening & { kind: 'too_large' }, situation: Situation): Outcome {
+  if (situation.nextTarget !== null) {
+    const target = situation.nextTarget;
+    const reason = 'call_too_large';
+    return { kind: 'fall_over', target, reason, countsAttempt: false, gaveUp: true, park: null };
+  }
+  const { dimension, limit, requested } = happening;
+  return fail(
+    'call_too_large',
+    `The call needs ${requested} ${dimension} and ${situation.target} may take ${limit} per minute.`,
+  );
 }
 
 function decideAborted(reason: AbortReason): Outcome {

@@ -11,6 +11,8 @@ export interface PreparedCall {
   call: ProviderCall;
   purpose: 'answer' | 'repair';
   inputTokens: number;
+  /** Length of the prompt. */
+  inputCharacters: number;
   /** Null when the catalogue has no price for the model: then no cap can be kept. */
   worstCaseMicroUsd: number | null;
   /** What these tokens cost at this target, by the catalogue. */
@@ -52,9 +54,14 @@ export function prepareCall(step: ClaimedStep, options: PrepareOptions): Prepare
     call,
     purpose: repair === null ? 'answer' : 'repair',
     inputTokens,
+    inputCharacters: countCharacters(call),
     worstCaseMicroUsd: worstCase.known ? worstCase.microUsd : null,
     price: (usage, tier) => costMicroUsd(options.catalogue, { ...priced, usage, tier, at }),
   };
+}
+
+function countCharacters({ system, messages }: ProviderCall): number {
+  return messages.reduce((sum, { content }) => sum + content.length, system?.length ?? 0);
 }
 
 /** A call does not run past its job's deadline: nobody could use the answer. */

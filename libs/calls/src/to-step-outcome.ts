@@ -32,7 +32,7 @@ function toNextState(step: ClaimedStep, outcome: Outcome, poolOf: (target: strin
     case 'retry':
       return { ...pending, delayMs: outcome.delayMs, countsAttempt: outcome.countsAttempt };
     case 'fall_over': {
-      const move = { target: outcome.target, pool: poolOf(outcome.target) };
+      const move = { target: outcome.target, pool: poolOf(outcome.target), gaveUp: outcome.gaveUp };
       return { ...pending, move, countsAttempt: outcome.countsAttempt };
     }
     case 'repair':

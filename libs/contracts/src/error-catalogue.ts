@@ -37,6 +37,11 @@ export const errorCatalogue = {
   plan_too_deep: { title: 'The plan is nested too deeply', status: 422, retryable: false },
   plan_too_large: { title: 'The plan has too many nodes or chunks', status: 422, retryable: false },
   prompt_too_large: { title: 'A prompt or document is larger than allowed', status: 422, retryable: false },
+  call_too_large: {
+    title: 'One call is larger than a whole minute of the limit',
+    status: 422,
+    retryable: false,
+  },
   unknown_model: { title: 'No such route or model is configured', status: 422, retryable: false },
   output_schema_invalid: { title: 'The output schema cannot be used', status: 422, retryable: false },
   webhook_url_refused: { title: 'The webhook address may not be called', status: 422, retryable: false },

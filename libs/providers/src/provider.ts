@@ -34,8 +34,11 @@ export interface ProviderHooks {
   onFirstByte?(): void;
   /** A piece of the answer's text, in order. */
   onText?(text: string): void;
-  /** What the answer's headers said of the rate limits; also called when the call was refused. */
-  onLimits?(limits: ObservedLimits): void;
+  /**
+   * What the answer's headers said of the rate limits; also called when the call was refused. `processingMs` is how long
+   * the vendor had worked on the call by then, null where it does not say.
+   */
+  onLimits?(limits: ObservedLimits, processingMs: number | null): void;
 }
 
 /** A complete answer: the vendor's terminal event was seen. */

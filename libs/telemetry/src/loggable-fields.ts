@@ -60,6 +60,10 @@ export const loggableFields: ReadonlySet<string> = new Set([
   'delay_ms',
   'accepted',
   'open_calls',
+  'dimension',
+  'from',
+  'to',
+  'calls',
   // a delivery
   'host',
   'try',

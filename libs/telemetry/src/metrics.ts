@@ -23,6 +23,11 @@ export interface Metrics {
   staleAnswers: Counter;
   ambiguousCalls: Counter<'target'>;
   providerRateLimits: Counter<'pool'>;
+  limitChanges: Counter<'pool' | 'dimension'>;
+  highUse: Counter<'pool'>;
+  lateDepartures: Counter<'pool'>;
+  breakersOpened: Counter<'target'>;
+  outputEstimates: Histogram;
   deliveries: Counter<'outcome'>;
   deliverySeconds: Histogram;
   reconciled: Counter<'kind'>;
@@ -76,6 +81,25 @@ export function createMetrics(app: string): Metrics {
     staleAnswers: counter('stale_answers_total', 'Answers refused because of an old fence.'),
     ambiguousCalls: counter('ambiguous_calls_total', 'Calls sent whose answer was lost.', ['target']),
     providerRateLimits: counter('provider_rate_limits_total', 'Answers 429 from a provider.', ['pool']),
+    limitChanges: counter('limit_changes_total', 'Limits that a provider changed, by its headers.', [
+      'pool',
+      'dimension',
+    ]),
+    highUse: counter('limit_high_use_total', 'Times that a limit was used above 80 % for a minute.', [
+      'pool',
+    ]),
+    lateDepartures: counter('late_departures_total', 'Calls booked anew because the process was late.', [
+      'pool',
+    ]),
+    breakersOpened: counter('breakers_opened_total', 'Times that the breaker of a target opened.', [
+      'target',
+    ]),
+    outputEstimates: new Histogram({
+      name: 'millrace_output_estimate_ratio',
+      help: 'Estimated output tokens over those produced.',
+      buckets: [0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 4, 8, 16],
+      registers: [registry],
+    }),
     deliveries: counter('webhook_tries_total', 'Webhook tries by outcome.', ['outcome']),
     deliverySeconds: histogram('webhook_try_seconds', 'Time of one webhook try.'),
     reconciled: counter('reconciled_total', 'Overdue rows whose wake was put back.', ['kind']),

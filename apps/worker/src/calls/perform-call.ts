@@ -1,12 +1,16 @@
 import { judgeAnswer, judgeError } from '@millrace/calls';
 import type { AbortReason, CallContext, JudgedCall, PreparedCall } from '@millrace/calls';
+import type { ObservedLimits } from '@millrace/capacity';
 import type { ClaimedStep } from '@millrace/ledger';
 import type { OutputValidators } from '@millrace/plans';
 import type { TextStream } from './text-stream.ts';
 
-/** What happened, and when the first piece of text came. */
-export interface Performance extends JudgedCall {
+/** What happened, when the first piece of text came, and by when the vendor must have counted the call. */
+export interface Performance {
+  judged: JudgedCall;
   firstTextAt: number | null;
+  /** On the monotonic clock; undefined when the call never left. */
+  arrivedBy: number | undefined;
 }
 
 /** Sends a prepared call and listens to its end. Never throws: every way a call can go is a happening. */
@@ -19,24 +23,35 @@ export async function performCall(
     text: TextStream;
     validators: OutputValidators;
     now: () => number;
+    /** On the monotonic clock, in ms. */
+    monotonicNow: () => number;
+    onLimits: (limits: ObservedLimits, arrivedBy: number | undefined) => void;
   },
 ): Promise<Performance> {
   const { step, attempt, signal, text, validators } = options;
   let firstTextAt: number | null = null;
+  let arrivedBy: number | undefined;
   const context = (): CallContext => ({ prepared, step, attempt, firstTextAt, validators });
   try {
     const answer = await prepared.provider.call(prepared.call, {
       signal,
+      onSent: () => {
+        arrivedBy = options.monotonicNow();
+      },
+      onLimits: (limits, processingMs) => {
+        if (processingMs !== null) arrivedBy = options.monotonicNow() - processingMs;
+        options.onLimits(limits, arrivedBy);
+      },
       onText: (piece) => {
         firstTextAt ??= options.now();
         text.push(piece);
       },
     });
     await text.finish();
-    return { ...judgeAnswer(context(), answer), firstTextAt };
+    return { judged: judgeAnswer(context(), answer), firstTextAt, arrivedBy };
   } catch (error) {
     await text.finish();
     const abortReason = signal.reason as AbortReason | undefined;
-    return { ...judgeError(context(), error, abortReason), firstTextAt };
+    return { judged: judgeError(context(), error, abortReason), firstTextAt, arrivedBy };
   }
 }

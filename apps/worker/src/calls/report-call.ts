@@ -7,11 +7,11 @@ import type { CallReport } from './passage.ts';
 export function createCallReporter(
   log: Logger,
   metrics: Metrics,
-  isListed: (target: string) => boolean,
+  labelOf: (target: string) => string,
 ): (report: CallReport) => void {
   return (report) => {
     const { step, passage, outcome } = report;
-    count(metrics, report, labelOf(report.step.target, isListed));
+    count(metrics, report, labelOf(report.step.target));
     const { attempt } = passage;
     const usage = attempt?.usage ?? null;
     log[attempt ? 'info' : 'debug'](
@@ -49,11 +49,6 @@ export function createCallReporter(
       attempt ? 'attempt' : 'claim without a call',
     );
   };
-}
-
-/** Clients name models, so only those that routes or the price catalogue know become labels. */
-function labelOf(target: string, isListed: (target: string) => boolean): string {
-  return isListed(target) ? target : `${target.slice(0, target.indexOf('/'))}/other`;
 }
 
 function count(

@@ -8,6 +8,8 @@ export interface RetryBudget {
   reward(target: string): void;
   /** True when a retry may go now; it is paid for then. */
   spend(target: string): boolean;
+  /** Takes back what was spent on a retry that did not go after all. */
+  refund(target: string): void;
 }
 
 export interface RetryBudgetOptions {
@@ -43,6 +45,10 @@ export function createRetryBudget(options: RetryBudgetOptions): RetryBudget {
     reward(target) {
       const account = accountOf(target);
       account.savings = Math.min(options.most, account.savings + 2);
+    },
+    refund(target) {
+      const account = accountOf(target);
+      account.savings = Math.min(options.most, account.savings + 1);
     },
     spend(target) {
       const account = accountOf(target);

@@ -4,18 +4,19 @@ import type { RetryPolicy, RouteConfig } from '@millrace/config';
 import type { StepWake } from '@millrace/contracts';
 import { LedgerUnavailable } from '@millrace/ledger';
 import type { ClaimedStep, Departure, DepartureResult, RecordResult, StepOutcome } from '@millrace/ledger';
-import type { CapacityBook } from '@millrace/capacity';
 import type { OutputValidators } from '@millrace/plans';
 import type { LivePublisher, StepWakeRequest } from '@millrace/transport';
 import type { Claims, HeldClaim } from './claims.ts';
 import type { CallReport, Passage } from './passage.ts';
 import { performCall } from './perform-call.ts';
+import type { Performance } from './perform-call.ts';
 import { recordSurely } from './record-surely.ts';
-import type { RetryBudget } from './retry-budget.ts';
+import { isRateLimit, obtainPermit, returnPermit } from './permit.ts';
+import type { Permit, PermitDependencies } from './permit.ts';
 import { createTextStream, noTextStream } from './text-stream.ts';
 
 /** All that running a call needs. */
-export interface RunCallDependencies extends PrepareOptions {
+export interface RunCallDependencies extends PrepareOptions, PermitDependencies {
   worker: string;
   /** Claims a step; null when it is not to be had (held elsewhere, over, not due). */
   claimStep: (wake: StepWake) => Promise<ClaimedStep | null>;
@@ -26,8 +27,6 @@ export interface RunCallDependencies extends PrepareOptions {
   enqueueStep: (wake: StepWakeRequest) => Promise<void>;
   enqueueDeliveries: (deliveryIds: readonly string[]) => Promise<void>;
   claims: Claims;
-  capacity: CapacityBook;
-  retryBudget: RetryBudget;
   publisher: LivePublisher;
   validators: OutputValidators;
   routes: ReadonlyMap<string, RouteConfig>;
@@ -35,7 +34,8 @@ export interface RunCallDependencies extends PrepareOptions {
   poolOf: (target: string) => string;
   report: (report: CallReport) => void;
   onError: (error: unknown) => void;
-  random: () => number;
+  /** On the monotonic clock, in ms. */
+  monotonicNow: () => number;
   /** Waits; for the time between two tries to reach the ledger. */
   pause: (ms: number) => Promise<void>;
 }
@@ -53,12 +53,15 @@ export async function runCall(dependencies: RunCallDependencies, wake: StepWake)
     const passage = await attemptOrHandBack(dependencies, held);
     const outcome = decideOutcome(
       passage.happening,
-      toSituation(dependencies, step),
+      await toSituation(dependencies, step, passage.happening),
       dependencies.policy,
       dependencies.random(),
     );
     if (outcome.kind === 'complete' && step.targetAttempts > 0) dependencies.retryBudget.reward(step.target);
-    if ('park' in outcome && outcome.park !== null) await dependencies.capacity.park(step.pool, outcome.park);
+    // What came with a refusal for the rate is in the book already.
+    if ('park' in outcome && outcome.park !== null && !isRateLimit(passage.happening)) {
+      await dependencies.capacity.park(step.pool, outcome.park);
+    }
     const recorded = await recordSurely(
       dependencies,
       toStepOutcome(step, outcome, passage.attempt, dependencies.poolOf),
@@ -70,7 +73,6 @@ export async function runCall(dependencies: RunCallDependencies, wake: StepWake)
   }
 }
 
-const RETRY_WITHOUT_BUDGET_MS = 5_000;
 const WAIT_FOR_OTHER_CALLS_MS = 1_000;
 
 /**
@@ -92,7 +94,7 @@ function unsent(happening: Happening): Passage {
 }
 
 async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): Promise<Passage> {
-  const { step, signal } = held;
+  const { step } = held;
   if (step.lostAnswer && step.ambiguousPolicy === 'hold') return unsent({ kind: 'lost_answer' });
   if (step.deaths >= dependencies.policy.maxDeaths) return unsent({ kind: 'deadly' });
   if (mustRunApart(dependencies, held)) {
@@ -105,10 +107,39 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
   const capped = step.maxCostMicroUsd !== null;
   if (capped && prepared.worstCaseMicroUsd === null) return unsent({ kind: 'unpriced' });
 
-  const delayMs = await reserveCapacity(dependencies, step, prepared);
-  if (delayMs > 0) return unsent({ kind: 'must_wait', delayMs });
-  if (signal.aborted) return unsent({ kind: 'aborted', reason: signal.reason as 'shutdown' });
+  const permit = await obtainPermit(dependencies, held, prepared);
+  if ('kind' in permit && !('booking' in permit)) return unsent(permit);
+  return sendWithPermit(dependencies, held, prepared, permit);
+}
 
+/** However this ends, the permit is given back with what is true of the call. */
+async function sendWithPermit(
+  dependencies: RunCallDependencies,
+  held: HeldClaim,
+  prepared: PreparedCall,
+  permit: Permit,
+): Promise<Passage> {
+  let performance: Performance | null = null;
+  try {
+    const { step, signal } = held;
+    if (signal.aborted) return unsent({ kind: 'aborted', reason: signal.reason as 'shutdown' });
+    const departure = await markDeparture(dependencies, step, prepared);
+    if ('kind' in departure) return unsent(departure);
+    const sentAt = dependencies.now();
+    performance = await sendCall(dependencies, held, prepared, permit, departure);
+    const { judged, firstTextAt } = performance;
+    return { ...judged, firstTextAt, sentAt, endedAt: dependencies.now(), purpose: prepared.purpose };
+  } finally {
+    void returnPermit(dependencies, held.step, permit, performance);
+  }
+}
+
+/** Writes in the ledger that the call leaves now, or says why it must not. */
+async function markDeparture(
+  dependencies: RunCallDependencies,
+  step: ClaimedStep,
+  prepared: PreparedCall,
+): Promise<(DepartureResult & { verdict: 'go' }) | Happening> {
   const departure = await dependencies.markSent({
     jobId: step.jobId,
     key: step.key,
@@ -116,41 +147,51 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
     owner: dependencies.worker,
     target: step.target,
     purpose: prepared.purpose,
-    worstCaseMicroUsd: capped ? (prepared.worstCaseMicroUsd ?? 0) : 0,
+    worstCaseMicroUsd: step.maxCostMicroUsd === null ? 0 : (prepared.worstCaseMicroUsd ?? 0),
     lostAnswer: step.lostAnswer,
   });
-  if (departure.verdict === 'stale') return unsent({ kind: 'aborted', reason: 'lost' });
-  if (departure.verdict === 'over_cap') {
-    // Calls under way have booked their worst case; when they end, there may be room.
-    return unsent(
-      departure.othersUnderWay
+  switch (departure.verdict) {
+    case 'stale':
+      return { kind: 'aborted', reason: 'lost' };
+    case 'over_cap':
+      // Calls under way have booked their worst case; when they end, there may be room.
+      return departure.othersUnderWay
         ? { kind: 'must_wait', delayMs: WAIT_FOR_OTHER_CALLS_MS }
-        : { kind: 'over_cap' },
-    );
+        : { kind: 'over_cap' };
+    case 'go':
+      return departure;
   }
+}
 
-  const sentAt = dependencies.now();
-  void dependencies.publisher.publishEvents(departure.events);
+async function sendCall(
+  dependencies: RunCallDependencies,
+  { step, signal }: HeldClaim,
+  prepared: PreparedCall,
+  { booking }: Permit,
+  departure: DepartureResult & { verdict: 'go' },
+): Promise<Performance> {
+  const { validators, now, monotonicNow, capacity, publisher, onError } = dependencies;
+  void publisher.publishEvents(departure.events);
   const text = step.request.stream
     ? createTextStream({
-        publisher: dependencies.publisher,
+        publisher,
         jobId: step.jobId,
         step: step.key,
         attempt: departure.attempt,
         after: { sequence: departure.events.at(-1)?.sequence ?? 0, delta: 0 },
-        onError: dependencies.onError,
+        onError,
       })
     : noTextStream;
-  const { validators, now } = dependencies;
-  const performance = await performCall(prepared, {
+  return performCall(prepared, {
     step,
     attempt: departure.attempt,
     signal,
     text,
     validators,
     now,
+    monotonicNow,
+    onLimits: (limits, arrivedBy) => void capacity.observe(step.pool, limits, booking, arrivedBy),
   });
-  return { ...performance, sentAt, endedAt: dependencies.now(), purpose: prepared.purpose };
 }
 
 /**
@@ -160,23 +201,6 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
 function mustRunApart({ claims, policy }: RunCallDependencies, held: HeldClaim): boolean {
   const isSuspect = (step: ClaimedStep): boolean => step.deaths > 0 && step.deaths === policy.maxDeaths - 1;
   return isSuspect(held.step) && !claims.isFirst(held, isSuspect);
-}
-
-/** How long the call has to wait: 0 lets it go. Retries also need budget, so that an outage is not hammered. */
-async function reserveCapacity(
-  dependencies: RunCallDependencies,
-  step: ClaimedStep,
-  prepared: PreparedCall,
-): Promise<number> {
-  const size = { inputTokens: prepared.inputTokens, maxOutputTokens: prepared.call.maxOutputTokens };
-  const reservation = await dependencies.capacity.reserve(step.pool, size);
-  if (reservation.verdict === 'wait') return reservation.waitMs + dependencies.random() * 250;
-  if (step.targetAttempts === 0) {
-    dependencies.retryBudget.earn(step.target);
-    return 0;
-  }
-  if (dependencies.retryBudget.spend(step.target)) return 0;
-  return RETRY_WITHOUT_BUDGET_MS * (0.5 + dependencies.random());
 }
 
 function noProvider(step: ClaimedStep): Happening {
@@ -197,10 +221,19 @@ function noProvider(step: ClaimedStep): Happening {
   };
 }
 
-function toSituation(dependencies: RunCallDependencies, step: ClaimedStep): Situation {
+async function toSituation(
+  dependencies: RunCallDependencies,
+  step: ClaimedStep,
+  happening: Happening,
+): Promise<Situation> {
   const { routes, providers, random } = dependencies;
   const spent = [...step.spentTargets, step.target];
-  const isUsable = (target: string): boolean => providers.has(splitTarget(target).provider);
+  const choose = (isUsable: (target: string) => boolean): string | null =>
+    chooseTarget({ route: step.route, model: null }, routes, spent, isUsable, random());
+  const isConfigured = (target: string): boolean => providers.has(splitTarget(target).provider);
+  const mayMove = happening.kind === 'must_wait' || happening.kind === 'closed';
+  const open = mayMove || happening.kind === 'failed' ? await findOpenTargets(dependencies, step) : null;
+  const freeTarget = open && choose((target) => isConfigured(target) && open.has(target));
   return {
     attempts: step.attempts,
     targetAttempts: step.targetAttempts,
@@ -208,8 +241,28 @@ function toSituation(dependencies: RunCallDependencies, step: ClaimedStep): Situ
     lastFingerprint: step.repair?.fingerprint ?? null,
     ambiguousPolicy: step.ambiguousPolicy,
     target: step.target,
-    nextTarget: chooseTarget({ route: step.route, model: null }, routes, spent, isUsable, random()),
+    nextTarget: freeTarget ?? choose(isConfigured),
+    freeTarget,
   };
+}
+
+/** The other targets of a step's route whose breaker is not open and whose pool would let the call leave. */
+async function findOpenTargets(
+  { routes, breakers, capacity, poolOf }: RunCallDependencies,
+  step: ClaimedStep,
+): Promise<ReadonlySet<string>> {
+  const route = step.route === null ? undefined : routes.get(step.route);
+  if (!route) return new Set();
+  const targets = [...route.targets.map(({ target }) => target), ...route.fallback];
+  const states = await Promise.all(
+    targets.map(
+      async (target) =>
+        target !== step.target &&
+        (await breakers.state(target)) !== 'open' &&
+        (await capacity.admits(poolOf(target), step.priority)),
+    ),
+  );
+  return new Set(targets.filter((_, index) => states[index]));
 }
 
 async function goOn(

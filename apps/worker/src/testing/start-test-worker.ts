@@ -1,4 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { loadConfig } from '@millrace/config';
 import { createId, jobRequestSchema, splitJobRequest } from '@millrace/contracts';
 import { acceptJobs, ensureTenant, findJob, listSteps, migrate, openDatabase } from '@millrace/ledger';
@@ -26,11 +29,18 @@ export const testTenant = 'acme';
 
 /** Starts everything; `environment` adds settings, `simulator` configures the provider. */
 export async function startTestWorker(
-  options: { environment?: Record<string, string>; simulator?: Parameters<typeof startSimulator>[0] } = {},
+  options: {
+    environment?: Record<string, string>;
+    /** Content of `millrace.config.yaml`. */
+    config?: string;
+    simulator?: Parameters<typeof startSimulator>[0];
+  } = {},
 ): Promise<TestWorker> {
   const testDatabase = await createTestDatabase({ migrate });
   const testRedis = createTestRedis();
   const simulator = await startSimulator(options.simulator);
+  const directory = mkdtempSync(join(tmpdir(), 'millrace-worker-'));
+  if (options.config !== undefined) writeFileSync(join(directory, 'millrace.config.yaml'), options.config);
   const config = loadConfig(
     {
       DATABASE_URL: testDatabase.url,
@@ -44,8 +54,9 @@ export async function startTestWorker(
       MILLRACE_RECONCILE_INTERVAL: '200ms',
       ...options.environment,
     },
-    '/nonexistent',
+    directory,
   );
+  rmSync(directory, { recursive: true });
   const log = createLogger({ app: 'test', level: config.setting.MILLRACE_LOG_LEVEL });
   const services = [
     ...createWorker(config, log, createMetrics('worker')),

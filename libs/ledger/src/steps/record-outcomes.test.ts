@@ -329,7 +329,8 @@ describe('a step that goes on', () => {
     const jobId = await ledger.addJob({}, ['s']);
     await record((await ledger.claim(jobId, ['s']))[0]!, pending());
     const move = { target: 'anthropic/other', pool: 'anthropic' };
-    const result = await record((await ledger.claim(jobId, ['s']))[0]!, pending({ move }));
+    const left = { ...move, gaveUp: true };
+    const result = await record((await ledger.claim(jobId, ['s']))[0]!, pending({ move: left }));
     expect(result.pending).toEqual({ pool: 'anthropic', fence: 2 });
     expect((await ledger.claim(jobId, ['s']))[0]).toMatchObject({
       ...move,

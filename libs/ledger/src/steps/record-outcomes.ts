@@ -19,7 +19,7 @@ const RECORD_STEPS = `
 WITH outcome AS (
   SELECT * FROM json_to_recordset($1) AS j (
     position int, job_id text, key text, fence int, status text, output text, error text, delay_ms float8, target text,
-    pool text, repair text, counts_attempt boolean, is_repair boolean, ambiguous boolean, cost_known boolean)
+    pool text, repair text, gave_up boolean, counts_attempt boolean, is_repair boolean, ambiguous boolean, cost_known boolean)
 ), before AS (
   SELECT s.job_id, s.key, s.reserved_micro_usd FROM steps s WHERE (s.job_id, s.key) IN (SELECT job_id, key FROM outcome)
 ), ranked AS (
@@ -34,14 +34,21 @@ WITH outcome AS (
     owner = NULL, reserved_micro_usd = 0, wake_count = 0,
     not_before = CASE WHEN r.status = 'pending' THEN now() + r.delay_ms * interval '1 millisecond' ELSE s.not_before END,
     wake_at = CASE WHEN r.status = 'pending' THEN now() + (r.delay_ms + 10000) * interval '1 millisecond' END,
-    spent_targets = CASE WHEN r.target IS NULL THEN s.spent_targets ELSE s.spent_targets || s.target END,
+    spent_targets = CASE WHEN r.gave_up THEN s.spent_targets || s.target ELSE s.spent_targets END,
     target = coalesce(r.target, s.target), pool = coalesce(r.pool, s.pool),
     target_attempts = CASE WHEN r.target IS NOT NULL THEN 0 ELSE s.target_attempts + CASE WHEN r.counts_attempt THEN 1 ELSE 0 END END,
     attempts = s.attempts + CASE WHEN r.counts_attempt THEN 1 ELSE 0 END,
     repairs = s.repairs + CASE WHEN r.is_repair THEN 1 ELSE 0 END,
     repair = CASE WHEN r.status = 'pending' THEN coalesce(r.repair::json, s.repair) END,
     ambiguous = s.ambiguous OR r.ambiguous, ambiguous_calls = s.ambiguous_calls + CASE WHEN r.ambiguous THEN 1 ELSE 0 END,
-    deaths = CASE WHEN r.counts_attempt OR r.is_repair THEN 0 ELSE s.deaths END
+    deaths = CASE WHEN r.counts_attempt OR r.is_repair THEN 0 ELSE s.deaths END,
+    -- What has to be done again is done in realtime: the other lanes have had their chance.
+    lane = CASE WHEN r.status = 'pending' AND (s.lane = 'batch' OR s.lane = 'flex' AND (r.counts_attempt OR r.is_repair))
+      THEN 'realtime' ELSE s.lane END,
+    lane_reason = CASE WHEN r.status = 'pending' AND (s.lane = 'batch' OR s.lane = 'flex' AND (r.counts_attempt OR r.is_repair))
+      THEN 'again_after_' || s.lane ELSE s.lane_reason END,
+    batch_id = CASE WHEN r.status = 'pending' THEN NULL ELSE s.batch_id END,
+    escape_at = CASE WHEN r.status = 'pending' THEN NULL ELSE s.escape_at END
   FROM ranked r
   WHERE s.job_id = r.job_id AND s.key = r.key AND s.fence = r.fence AND s.status IN ('claimed', 'sent')
   RETURNING s.job_id, s.key, s.status, s.barrier, s.pool, s.fence, s.ordinal, r.position, r.ambiguous, r.cost_known
@@ -174,6 +181,7 @@ function toRow(outcome: StepOutcome, position: number) {
     delay_ms: next.delayMs,
     target: next.move?.target,
     pool: next.move?.pool,
+    gave_up: next.move?.gaveUp,
     repair: next.repair === null ? undefined : JSON.stringify(next.repair),
     counts_attempt: next.countsAttempt,
     is_repair: next.repair !== null,

@@ -20,6 +20,8 @@ export interface AttemptEnd {
         priceKnown: boolean;
         estimated: boolean;
         serviceTier: string | null;
+        /** What the same tokens cost in realtime; absent where it was realtime. */
+        realtimeMicroUsd?: number;
       })
     | null;
 }
@@ -32,8 +34,8 @@ export type NextState =
   | {
       status: 'pending';
       delayMs: number;
-      /** Another target to go to; null stays. */
-      move: { target: string; pool: string } | null;
+      /** Another target to go to; null stays. `gaveUp`: the step never comes back to the present one. */
+      move: { target: string; pool: string; gaveUp: boolean } | null;
       repair: RepairState | null;
       /** False for hand-backs and waits for capacity: they use up nothing. */
       countsAttempt: boolean;

@@ -28,6 +28,7 @@ export function createChatProvider(options: ProviderOptions, setup: SendingSetup
 function chatWire(client: OpenAI): VendorWire {
   return {
     requestIdHeader: 'x-request-id',
+    processingMsHeader: 'openai-processing-ms',
     open: (call, signal) =>
       client.chat.completions
         .create(toChatRequest(call), {

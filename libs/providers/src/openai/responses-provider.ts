@@ -25,6 +25,7 @@ export function createOpenAIProvider(options: ProviderOptions, setup: SendingSet
 function responsesWire(client: OpenAI): VendorWire {
   return {
     requestIdHeader: 'x-request-id',
+    processingMsHeader: 'openai-processing-ms',
     open: (call, signal) =>
       client.responses
         .create(toResponsesRequest(call), {

@@ -10,9 +10,10 @@ import { readRetryAfterMs } from '../rate-limit-headers/retry-after.ts';
 import { estimateInputTokens, estimateTextTokens } from '../tokens/estimate-input-tokens.ts';
 import { AnswerRecord, callHook } from './answer-record.ts';
 import { CallLifetime } from './call-lifetime.ts';
+import { toAnswer } from './finished-answer.ts';
 import { AbortedInQueue } from './socket-guard.ts';
 import type { SocketGuard } from './socket-guard.ts';
-import { TransportFailure } from './transport-failure.ts';
+import { transportFailureOf } from './transport-failure.ts';
 import { watchBody } from './watch-body.ts';
 
 /** A vendor's error, translated: what it means and what the vendor said. */
@@ -27,6 +28,8 @@ export interface VendorFailure {
 /** What differs between the vendors; everything else about sending is in {@link sendCall}. */
 export interface VendorWire {
   readonly requestIdHeader: string;
+  /** Names how long the vendor worked on the call, in ms. */
+  readonly processingMsHeader?: string;
   /** Sends the request with `stream: true` and returns the raw response once its headers are here. */
   readonly open: (call: ProviderCall, signal: AbortSignal) => Promise<Response>;
   /** Reads the stream to its end into the record. */
@@ -96,7 +99,9 @@ async function sendNow(
     lifetime.finish();
   }
   // A terminal event decides, whatever happened to the connection after it: that answer is complete and paid for.
-  if (record.ending?.kind === 'answered') return toAnswer(setup, call, record, record.ending.finish);
+  if (record.ending?.kind === 'answered') {
+    return toAnswer(record, record.ending.finish, call.model, () => estimateUsage(setup, call, record));
+  }
   if (record.ending?.kind === 'rejected') {
     const { verdict, providerCode, message } = record.ending;
     throw makeFailure(verdict, facts(setup, record, { providerCode, detail: safeDetail(message, call) }));
@@ -125,7 +130,9 @@ function noteHeaders(
   record.httpStatus = httpStatus;
   record.providerRequestId = headers.get(wire.requestIdHeader);
   record.limits = wire.readLimits(headers);
-  if (Object.keys(record.limits).length > 0) callHook(() => hooks.onLimits?.(record.limits));
+  const processing = wire.processingMsHeader === undefined ? null : headers.get(wire.processingMsHeader);
+  const processingMs = processing === null || !/^\d+$/.test(processing) ? null : Number(processing);
+  if (Object.keys(record.limits).length > 0) callHook(() => hooks.onLimits?.(record.limits, processingMs));
 }
 
 function translate(
@@ -174,12 +181,6 @@ function unexpected(
   );
 }
 
-function transportFailureOf(error: unknown): TransportFailure | null {
-  if (error instanceof TransportFailure) return error;
-  if (error instanceof Error && error.cause instanceof TransportFailure) return error.cause;
-  return null;
-}
-
 function facts(setup: SendingSetup, record: AnswerRecord, more: Partial<FailureFacts>): FailureFacts {
   return {
     provider: setup.provider,
@@ -190,27 +191,6 @@ function facts(setup: SendingSetup, record: AnswerRecord, more: Partial<FailureF
     detail: null,
     retryAfterMs: null,
     ...more,
-  };
-}
-
-function toAnswer(
-  setup: SendingSetup,
-  call: ProviderCall,
-  record: AnswerRecord,
-  finish: 'stop' | 'length',
-): ProviderAnswer {
-  const isFinal = record.usage !== null && record.usageIsFinal;
-  return {
-    text: record.text,
-    finish,
-    usage: isFinal && record.usage ? record.usage : estimateUsage(setup, call, record),
-    usageEstimated: !isFinal,
-    model: record.model ?? call.model,
-    serviceTier: record.serviceTier,
-    providerRequestId: record.providerRequestId,
-    responseId: record.responseId,
-    httpStatus: record.httpStatus ?? 200,
-    limits: record.limits,
   };
 }
 

@@ -27,6 +27,8 @@ export interface ConsumerOptions<Schema extends z.ZodType> {
 /** A consumer whose number of wakes at a time can be changed while it runs. */
 export interface Consumer extends Service {
   setConcurrency(concurrency: number): void;
+  /** Keeps every consumer of this queue from taking wakes for a time; a later pause replaces an earlier one. Never throws. */
+  pauseFor(forMs: number): void;
 }
 
 /**
@@ -85,6 +87,8 @@ export function createConsumer<Schema extends z.ZodType>(options: ConsumerOption
         stalledInterval: STALLED_INTERVAL_MS,
         // The ledger counts deaths; the transport only has to try again.
         maxStalledCount: 1_000,
+        // Never reached; BullMQ obeys `rateLimit` below only on queues that have a limiter.
+        limiter: { max: 1_000_000_000, duration: 1_000 },
         // Not `skipVersionCheck`: BullMQ would take Redis for an old one and round every delay up to whole seconds.
       });
       created.on('error', options.onError);
@@ -94,6 +98,9 @@ export function createConsumer<Schema extends z.ZodType>(options: ConsumerOption
       const stopping = worker;
       worker = null;
       if (stopping) await close(stopping);
+    },
+    pauseFor(forMs) {
+      void worker?.rateLimit(Math.ceil(forMs)).catch(options.onError);
     },
     setConcurrency(next) {
       concurrency = next;

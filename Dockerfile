@@ -28,6 +28,8 @@ COPY --from=packages /millrace ./
 # Node runs the TypeScript as it is: there is no build.
 COPY apps apps
 COPY libs libs
+# The place of the blob store, where one is mounted: it must belong to the user.
+RUN mkdir /blobs && chown node:node /blobs
 # A user without rights, and files that are not his.
 USER node
 EXPOSE 8080

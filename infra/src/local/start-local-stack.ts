@@ -99,6 +99,7 @@ export async function startLocalStack(request: LocalStackRequest): Promise<Local
       stopGraceMs,
       signal,
       environment: {
+        MILLRACE_BLOB_STORE: `file:${join(dataDirectory, 'blobs')}`,
         ...request.environment,
         ...simulator?.environment,
         DATABASE_URL: database.url,

@@ -106,7 +106,7 @@ export function createS3Store(options: S3Options): BlobStore {
 
     async read(key, fromByte = 0) {
       // 416: the content ends where the reading was to begin.
-      const headers = fromByte > 0 ? { range: `bytes=${fromByte}-` } : {};
+      const headers: Record<string, string> = fromByte > 0 ? { range: `bytes=${fromByte}-` } : {};
       const answer = await ask('GET', urlOf(key), [200, 206, 404, 416], { headers, untimed: true });
       if (answer.status === 404 || answer.status === 416 || !answer.body) {
         await answer.body?.cancel();

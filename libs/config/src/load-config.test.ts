@@ -55,6 +55,16 @@ describe('loadConfig', () => {
     expect(problem).not.toContain('hunter2');
   });
 
+  it('wants the keys of a blob store in S3, and an address that it understands', () => {
+    expect(problemsOf({ ...required, MILLRACE_BLOB_STORE: 's3://bucket/prefix' })).toEqual([
+      'MILLRACE_BLOB_S3_ACCESS_KEY_ID is not set, and MILLRACE_BLOB_STORE is in S3',
+      'MILLRACE_BLOB_S3_SECRET_ACCESS_KEY is not set, and MILLRACE_BLOB_STORE is in S3',
+    ]);
+    expect(problemsOf({ ...required, MILLRACE_BLOB_STORE: '/var/blobs' })[0]).toMatch(/MILLRACE_BLOB_STORE/);
+    const keys = { MILLRACE_BLOB_S3_ACCESS_KEY_ID: 'id', MILLRACE_BLOB_S3_SECRET_ACCESS_KEY: 'secret' };
+    expect(problemsOf({ ...required, ...keys, MILLRACE_BLOB_STORE: 's3://bucket' })).toEqual([]);
+  });
+
   it('refuses a retention that would free idempotency keys within a day', () => {
     expect(problemsOf({ ...required, MILLRACE_JOB_RETENTION: '2h' })[0]).toMatch(
       /MILLRACE_JOB_RETENTION: at least 24h/,
@@ -78,6 +88,7 @@ retry: {max_attempts: 3, base_delay: 2s}
     expect(config.routes.get('cheap')).toEqual({
       targets: [{ target: 'local/llama', weight: 1 }],
       fallback: ['second/gpt-6-luna'],
+      degraded: { kind: 'wait' },
     });
     expect(config.retry).toMatchObject({ maxAttempts: 3, baseDelayMs: 2_000 });
   });

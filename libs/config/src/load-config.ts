@@ -32,6 +32,14 @@ export function loadConfig(
     );
   }
   const file = readFile(setting.MILLRACE_CONFIG, workingDirectory, problems);
+  if (setting.MILLRACE_BLOB_STORE?.startsWith('s3://')) {
+    for (const name of [
+      'MILLRACE_BLOB_S3_ACCESS_KEY_ID',
+      'MILLRACE_BLOB_S3_SECRET_ACCESS_KEY',
+    ] satisfies SettingName[]) {
+      if (setting[name] === null) problems.push(`${name} is not set, and MILLRACE_BLOB_STORE is in S3`);
+    }
+  }
   const providers = toProviders(file, environment, setting);
   const pools = readPools(file, providers, problems);
   const routes = toRoutes(file, providers, problems);

@@ -167,6 +167,38 @@ export const settings = {
     ['scheduler'],
     'How long ended jobs are kept; 24h at least, for their idempotency keys.',
   ),
+  MILLRACE_BLOB_STORE: setting(
+    z.string().regex(/^(file:.+|s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9!_.*'()/-]*)?)$/, {
+      error: 'file:<path> or s3://bucket/prefix',
+    }),
+    'file:.millrace/blobs',
+    ['api', 'scheduler'],
+    'Where uploaded files and the results of batches are kept: `file:<path>` or `s3://bucket/prefix`; the same for all processes.',
+  ),
+  MILLRACE_BLOB_S3_ENDPOINT: setting(
+    httpUrl,
+    null,
+    ['api', 'scheduler'],
+    'Address of the S3-compatible store of an `s3://` blob store; Amazon’s own of the region by default.',
+  ),
+  MILLRACE_BLOB_S3_REGION: setting(
+    text,
+    'us-east-1',
+    ['api', 'scheduler'],
+    'Region of an `s3://` blob store.',
+  ),
+  MILLRACE_BLOB_S3_ACCESS_KEY_ID: setting(
+    text,
+    null,
+    ['api', 'scheduler'],
+    'Who asks an `s3://` blob store. Required with one.',
+  ),
+  MILLRACE_BLOB_S3_SECRET_ACCESS_KEY: setting(
+    text,
+    null,
+    ['api', 'scheduler'],
+    'The secret of that key. Required with one.',
+  ),
   OPENAI_API_KEY: setting(text, null, ['worker', 'stack'], 'Configures the provider `openai`.'),
   OPENAI_BASE_URL: setting(httpUrl, null, ['worker', 'stack'], 'Another address for the provider `openai`.'),
   ANTHROPIC_API_KEY: setting(text, null, ['worker', 'stack'], 'Configures the provider `anthropic`.'),

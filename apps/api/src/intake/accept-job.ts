@@ -1,5 +1,6 @@
 import { ProblemError, isTerminal } from '@millrace/contracts';
 import type { JobObject } from '@millrace/contracts';
+import { crashPoint } from '@millrace/faults';
 import { findAccepted, findJob, toJobObject } from '@millrace/ledger';
 import type { AcceptResult, Database, NewJob } from '@millrace/ledger';
 import type { Metrics } from '@millrace/telemetry';
@@ -43,7 +44,9 @@ export function acceptJob(options: AcceptJobOptions): RequestHandler {
     const job = await prepareOrReplay(request.body, identityOf(response), origin, options);
     if ('replayOf' in job) return answerReplay(request, response, options, job.replayOf);
 
+    crashPoint('intake.before-commit', [job.id, origin.idempotencyKey]);
     const result = await commit(job);
+    crashPoint('intake.after-commit', job.id);
     options.metrics.jobsAccepted.inc({ type: job.type, priority: job.priority, outcome: result.outcome });
     if (result.outcome === 'reused') throw keyReused();
     if (result.outcome === 'in_progress') throw keyInProgress();

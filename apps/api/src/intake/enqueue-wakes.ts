@@ -1,4 +1,5 @@
 import type { Service } from '@millrace/contracts';
+import { crashPoint } from '@millrace/faults';
 import { gather } from '@millrace/ledger';
 import type { Metrics } from '@millrace/telemetry';
 import type { JobWakeRequest, Producer } from '@millrace/transport';
@@ -28,6 +29,7 @@ export function createWakeQueue(options: {
   const enqueue = gather<JobWakeRequest, null>(
     async (wakes) => {
       await producer.enqueueJobs(wakes);
+      for (const { jobId } of wakes) crashPoint('intake.after-enqueue', jobId);
       return wakes.map(() => null);
     },
     { maxItems: MOST_TOGETHER, concurrency: 1 },

@@ -1,6 +1,7 @@
 import { chooseTarget } from '@millrace/calls';
 import type { RouteConfig } from '@millrace/config';
 import type { JobError, Priority } from '@millrace/contracts';
+import { crashPoint } from '@millrace/faults';
 import { LedgerUnavailable, advanceJobs, failJob, gather, isTransient } from '@millrace/ledger';
 import type {
   AdvanceDecision,
@@ -138,6 +139,7 @@ async function announce(
   result: AdvanceResult,
 ): Promise<void> {
   const { publisher, producer, claims, onError } = dependencies;
+  crashPoint(result.outcome === 'finished' ? 'finish.after-commit' : 'advance.after-commit', jobId);
   void publisher.publishEvents(result.events);
   const isOver = result.outcome === 'finished';
   if (result.finished) dependencies.onFinished(result.finished);
@@ -151,6 +153,7 @@ async function announce(
   }
   try {
     await producer.enqueueSteps(result.steps.map((step) => toWake(jobId, step, result.priority)));
+    if (result.steps.length > 0) crashPoint('advance.after-wakes', jobId);
     await producer.enqueueDeliveries(
       result.deliveryIds.map((deliveryId) => ({ deliveryId, fence: 0, delayMs: 0 })),
     );

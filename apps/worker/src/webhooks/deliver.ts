@@ -1,3 +1,4 @@
+import { crashPoint } from '@millrace/faults';
 import { claimDelivery, recordTry } from '@millrace/ledger';
 import type { ClaimedDelivery, Database, DeliveryTry, RecordedTry } from '@millrace/ledger';
 import { buildBody } from './build-body.ts';
@@ -58,6 +59,7 @@ export async function deliverWebhook(
   const delivery = await claimDelivery(database, deliveryId, settings.leaseMs);
   if (!delivery) return { outcome: 'skipped' };
 
+  crashPoint('webhook.before-post', delivery.job.id);
   const { body, thin } = buildBody(delivery);
   const startedAt = performance.now();
   const answer = await postWebhook({
@@ -70,6 +72,7 @@ export async function deliverWebhook(
     now: dependencies.now,
   });
   const durationMs = Math.round(performance.now() - startedAt);
+  crashPoint('webhook.after-post', delivery.job.id);
 
   const ended: DeliveryTry = {
     deliveryId,

@@ -1,5 +1,6 @@
 import { createId } from '@millrace/contracts';
 import type { JobError, Json, TerminalJobStatus } from '@millrace/contracts';
+import { crashPoint } from '@millrace/faults';
 import type { Queryable } from '../database.ts';
 import { appendEvents } from './append-events.ts';
 import type { StoredEvent } from './append-events.ts';
@@ -62,6 +63,7 @@ export async function finishJobs(
       data: ending.error === null ? {} : { error: ending.error },
     })),
   );
+  for (const { job } of ended) crashPoint('finish.before-deliveries', job.id);
   const deliveries = await insertDeliveries(
     transaction,
     ended.map(({ job, ending }) => ({
@@ -72,6 +74,7 @@ export async function finishJobs(
       webhook: job.webhook,
     })),
   );
+  for (const { job } of ended) crashPoint('finish.after-deliveries', job.id);
   return new Map(
     ended.map(({ job, ending }, index) => [
       job.id,

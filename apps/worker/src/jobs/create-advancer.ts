@@ -106,6 +106,9 @@ async function decide(dependencies: AdvanceDependencies, state: JobState): Promi
   }
   if (advance.kind === 'failed') return failed(advance.error);
   const placed = advance.wanted.map((wanted) => place(dependencies, wanted));
+  for (const { key } of advance.wanted) {
+    crashPoint(key.includes('reduce') ? 'advance.reduce' : 'advance.step', state.jobId);
+  }
   const homeless = advance.wanted.find((_, index) => placed[index] === null);
   if (homeless) return failed(noTarget(homeless));
   return { kind: 'wait', steps: placed.filter((step) => step !== null), abandoned: advance.abandoned };

@@ -84,6 +84,7 @@ export async function deliverWebhook(
     verdict: decideNextTry(answer, delivery.roundTry, dependencies.random),
   };
   const recorded = await recordTry(database, ended, settings.disableAfterMs);
+  crashPoint('webhook.after-record', delivery.job.id);
   dependencies.onTry({ outcome: recorded.outcome, durationMs });
   dependencies.log.info(toLogFields(delivery, answer, recorded, { durationMs, thin }), 'webhook try');
 

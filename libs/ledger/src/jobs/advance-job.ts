@@ -1,5 +1,6 @@
 import { jobErrorSchema, jsonSchema, planNodeSchema } from '@millrace/contracts';
 import type { JobError, Json, PlanNode, Priority, StepRequest } from '@millrace/contracts';
+import { crashPoint } from '@millrace/faults';
 import { z } from 'zod';
 import type { Database, Queryable } from '../database.ts';
 import { appendEvents } from './append-events.ts';
@@ -125,6 +126,7 @@ export async function advanceJobs(
       else waits.set(job, decision);
     }
     const inserted = await insertSteps(transaction, waits);
+    for (const step of inserted) crashPoint('advance.inserted', step.job_id);
     await giveUpSteps(transaction, waits);
     for (const jobId of await wait(transaction, waits)) endings.set(jobId, waitsForNothing());
     const fresh = [...waits.keys()].filter((job) => job.started_at === null && !endings.has(job.id));

@@ -21,6 +21,7 @@ export {
   isTerminal,
   priorities,
   lanes,
+  latePolicies,
   webhookEventTypes,
   jobRequestSchema,
   splitJobRequest,
@@ -34,6 +35,7 @@ export type {
   TerminalJobStatus,
   Priority,
   LaneChoice,
+  LatePolicy,
   WebhookEventType,
   JobRequest,
   JobOptions,
@@ -61,11 +63,21 @@ export type { ProblemDetail, Problem } from './problem.ts';
 export { isPublicAddress } from './public-address.ts';
 export { TerminalError, RetryableError } from './retry.ts';
 export type { CallFailure } from './retry.ts';
+export {
+  routeChangeSchema,
+  routeObjectSchema,
+  routePatchSchema,
+  targetObjectSchema,
+  targetPatchSchema,
+} from './routing.ts';
+export type { RouteChangeObject, RouteObject, RouteOverride, TargetObject } from './routing.ts';
+export { scalingPlanSchema, workerSignSchema } from './scaling-plan.ts';
+export type { Bottleneck, PoolPlan, ScalingPlan, WorkerSign } from './scaling-plan.ts';
 export { scopes, parseApiKey } from './scopes.ts';
 export type { Scope } from './scopes.ts';
 export type { Service } from './service.ts';
-export { stepRequestSchema, stepStatuses, attemptObjectSchema, stepObjectSchema } from './step.ts';
-export type { StepRequest, StepStatus, AttemptObject, StepObject } from './step.ts';
+export { stepRequestSchema, stepStatuses, stepLanes, attemptObjectSchema, stepObjectSchema } from './step.ts';
+export type { StepRequest, StepStatus, Lane, AttemptObject, StepObject } from './step.ts';
 export { noUsage, usageSchema } from './usage.ts';
 export type { TokenUsage } from './usage.ts';
 export { jobWakeSchema, stepWakeSchema, deliveryWakeSchema } from './wake.ts';

@@ -8,6 +8,8 @@ export interface KeyNames {
   liveChannel(jobId: string): string;
   /** Channel of cancelled jobs. */
   cancelChannel: string;
+  /** Channel on which a change of a route is announced. */
+  routesChannel: string;
   /** Written by the scheduler; its absence means that Redis has lost its content. */
   epoch: string;
   /** Until when a pool may send nothing. */
@@ -22,6 +24,10 @@ export interface KeyNames {
   breaker(target: string): string;
   /** How long a kind of call's answers were lately. */
   outputLengths(kind: string): string;
+  /** The workers that live, each with what it last announced. */
+  fleet: string;
+  /** What the leading scheduler wants of the fleet. */
+  scalingPlan: string;
   requestLimit: string;
 }
 
@@ -32,6 +38,7 @@ export function keyNames(prefix: string): KeyNames {
     liveStream: (jobId) => `${prefix}:live:{${jobId}}`,
     liveChannel: (jobId) => `${prefix}:events:${jobId}`,
     cancelChannel: `${prefix}:cancel`,
+    routesChannel: `${prefix}:routes`,
     epoch: `${prefix}:epoch`,
     parked: (pool) => `${prefix}:parked:{${pool}}`,
     book: (pool) => `${prefix}:book:{${pool}}`,
@@ -39,6 +46,8 @@ export function keyNames(prefix: string): KeyNames {
     leases: (pool) => `${prefix}:leases:{${pool}}`,
     breaker: (target) => `${prefix}:breaker:{${target}}`,
     outputLengths: (kind) => `${prefix}:outputs:{${kind}}`,
+    fleet: `${prefix}:fleet`,
+    scalingPlan: `${prefix}:plan`,
     requestLimit: `${prefix}:requests`,
   };
 }

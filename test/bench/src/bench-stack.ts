@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startLocalStack } from '@millrace/infra';
@@ -6,10 +6,18 @@ import type { LocalStack } from '@millrace/infra';
 
 /** Runs `measure` on a whole Millrace in a temporary directory, with a simulated provider of the given pace. */
 export async function withStack<Result>(
-  options: { workers?: number; simulator?: Record<string, unknown>; environment?: Record<string, string> },
+  options: {
+    workers?: number;
+    simulator?: Record<string, unknown>;
+    environment?: Record<string, string>;
+    /** A `millrace.config.yaml`. */
+    configuration?: string;
+  },
   measure: (stack: LocalStack) => Promise<Result>,
 ): Promise<Result> {
   const directory = await mkdtemp(join(tmpdir(), 'millrace-bench-'));
+  const configuration = join(directory, 'millrace.config.yaml');
+  if (options.configuration !== undefined) await writeFile(configuration, options.configuration);
   const stack = await startLocalStack({
     dataDirectory: directory,
     port: 0,
@@ -19,6 +27,7 @@ export async function withStack<Result>(
       HOME: process.env.HOME,
       MILLRACE_LOG_LEVEL: 'warn',
       SIMULATOR_CONFIG: JSON.stringify(options.simulator ?? {}),
+      ...(options.configuration === undefined ? {} : { MILLRACE_CONFIG: configuration }),
       ...options.environment,
     },
     onLog: ({ source, line }) => {

@@ -1,0 +1,134 @@
+/**
+ * P2: how full a fleet of four worker processes gets a provider's limits. A backlog of jobs of one call with random sizes
+ * waits; the simulator counts every sliding minute of 60 s exactly and refuses what is above. Looked at is the last whole
+ * minute, so that starting does not count.
+ *
+ *     node test/bench/src/utilisation.ts [requests|tokens|both] [--outsider 0.3] [--per-minute 3000] [--seconds 90]
+ *
+ * `--outsider` lets somebody else use that share of the account from second 30 on, which the fleet has to learn from headers.
+ * The book alone, without the workers around it, and its peers: capacity-utilisation.ts. Prints the share last.
+ */
+import { randomUUID } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { Redis } from 'ioredis';
+import { headersOf, withStack } from './bench-stack.ts';
+import { randomTokens, sendCall } from './capacity-call.ts';
+import { askWitness } from './capacity-witness.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    outsider: { type: 'string', default: '0' },
+    'per-minute': { type: 'string', default: '3000' },
+    seconds: { type: 'string', default: '90' },
+  },
+});
+const mode = positionals[0] ?? 'both';
+const perMinute = Number(values['per-minute']);
+const outsiderShare = Number(values.outsider);
+const runMs = Number(values.seconds) * 1_000;
+const OUTSIDER_FROM_MS = 30_000;
+const limits = {
+  requests: mode === 'tokens' ? null : perMinute,
+  tokens: mode === 'requests' ? null : perMinute * 1_000,
+};
+const pool = [
+  limits.requests === null ? '' : `requests_per_minute: ${limits.requests}`,
+  limits.tokens === null ? '' : `tokens_per_minute: ${limits.tokens}`,
+].filter((line) => line !== '');
+
+await withStack(
+  {
+    workers: 4,
+    simulator: { latencyMs: 50, latencyJitterMs: 100, limits: { openai: limits } },
+    environment: { MILLRACE_WORKER_CONCURRENCY: '64' },
+    configuration: `pools:\n  openai: {${pool.join(', ')}}\n`,
+  },
+  async (stack) => {
+    const simulatorUrl = stack.simulatorUrl ?? '';
+    await fill(stack.apiUrl, headersOf(stack), Math.ceil((perMinute * (runMs + 15_000)) / 60_000) + 200);
+    const startedAt = Date.now();
+    const endsAt = startedAt + runMs;
+    const outsider = sendFromOutside(simulatorUrl, startedAt + OUTSIDER_FROM_MS, endsAt);
+    await new Promise((resolve) => setTimeout(resolve, endsAt - Date.now()));
+    const outside = await outsider;
+    const witness = await askWitness(simulatorUrl, { from: endsAt - 60_000, to: endsAt });
+    const share = {
+      requests: limits.requests === null ? null : witness.used.requests / limits.requests,
+      tokens: limits.tokens === null ? null : witness.used.tokens / limits.tokens,
+    };
+    const redis = new Redis(stack.redisUrl);
+    const waiting = await redis.zcard('{mr}:calls-openai:prioritized');
+    const delayed = await redis.zcard('{mr}:calls-openai:delayed');
+    redis.disconnect();
+    print(`limits ${JSON.stringify(limits)}, 4 worker processes, ${values.seconds} s`);
+    if (outside.sent > 0) print(`the outsider sent ${outside.sent}, of which refused ${outside.refused}`);
+    print(`still waiting ${waiting} and delayed ${delayed}`);
+    print(`share of the requests used: ${percent(share.requests)}, of the tokens: ${percent(share.tokens)}`);
+    print(
+      `fullest minute: requests ${percent(witness.fullest.requests)}, tokens ${percent(witness.fullest.tokens)}`,
+    );
+    print(`answers 429 to the fleet: ${witness.refused - outside.refused}`);
+    print(`share used: ${Math.max(share.requests ?? 0, share.tokens ?? 0).toFixed(4)} (goal 0.99)`);
+  },
+);
+
+/** Submits the backlog. */
+async function fill(apiUrl: string, headers: Record<string, string>, count: number): Promise<void> {
+  let left = count;
+  await Promise.all(
+    Array.from({ length: 16 }, async () => {
+      while (left > 0) {
+        left -= 1;
+        const response = await fetch(`${apiUrl}/v1/jobs`, {
+          method: 'POST',
+          headers: { ...headers, 'idempotency-key': randomUUID() },
+          body: JSON.stringify({
+            type: 'call',
+            model: 'openai/gpt-6-luna',
+            prompt: 'Say something. [[sim:reply=something]]',
+            max_output_tokens: randomTokens(),
+          }),
+        });
+        if (response.status !== 202) throw new Error(`intake answered ${response.status}`);
+        await response.arrayBuffer();
+      }
+    }),
+  );
+}
+
+/** Somebody else with the same account, who sends at an even pace and looks at nothing. */
+async function sendFromOutside(
+  simulatorUrl: string,
+  from: number,
+  to: number,
+): Promise<{ sent: number; refused: number }> {
+  const seen = { sent: 0, refused: 0 };
+  if (outsiderShare === 0) return seen;
+  await new Promise((resolve) => setTimeout(resolve, from - Date.now()));
+  const perSecond = (perMinute / 60) * outsiderShare;
+  const calls: Promise<void>[] = [];
+  while (Date.now() < to) {
+    const due = Math.floor(((Date.now() - from) / 1_000) * perSecond);
+    while (seen.sent < due) {
+      seen.sent += 1;
+      const address = { simulatorUrl, apiKey: 'simulator-needs-no-key' };
+      calls.push(
+        sendCall(address, `outsider-${seen.sent}`, 1_000).then(({ status }) => {
+          if (status === 429) seen.refused += 1;
+        }),
+      );
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await Promise.all(calls);
+  return seen;
+}
+
+function percent(share: number | null): string {
+  return share === null ? 'unlimited' : `${(share * 100).toFixed(2)} %`;
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}

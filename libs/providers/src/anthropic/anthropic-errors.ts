@@ -65,7 +65,7 @@ export function explainAnthropicError(error: unknown): VendorFailure | null {
   if (!(error instanceof Anthropic.APIError) || error instanceof Anthropic.APIConnectionError) return null;
   const status: unknown = error.status;
   const httpStatus = typeof status === 'number' ? status : null;
-  const verdict = judge(httpStatus, error.type, error.errorCode);
+  const verdict = judgeAnthropicError(httpStatus, error.type, error.errorCode);
   return {
     // An error event inside an answer that had begun: something may have been billed by then.
     verdict: httpStatus === null ? { ...verdict, maybeBilled: true } : verdict,
@@ -76,7 +76,12 @@ export function explainAnthropicError(error: unknown): VendorFailure | null {
   };
 }
 
-function judge(status: number | null, type: string | null, errorCode: string | null): Verdict {
+/** What an error means, by the vendor's own code, then by its type, then by its status. */
+export function judgeAnthropicError(
+  status: number | null,
+  type: string | null,
+  errorCode: string | null,
+): Verdict {
   const byCode = errorCode === null ? undefined : lookUp(verdictsByErrorCode, errorCode);
   if (byCode) return byCode;
   const byType = type === null ? undefined : lookUp(verdictsByType, type);

@@ -1,4 +1,4 @@
-import Anthropic from '@anthropic-ai/sdk';
+import type Anthropic from '@anthropic-ai/sdk';
 import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages';
 import { Stream } from '@anthropic-ai/sdk/streaming';
 import type { Provider } from '../provider.ts';
@@ -7,32 +7,19 @@ import { readAnthropicLimits } from '../rate-limit-headers/observed-limits.ts';
 import { toRequestTag } from '../sending/request-tag.ts';
 import { sendCall } from '../sending/send-call.ts';
 import type { SendingSetup, VendorWire } from '../sending/send-call.ts';
-import { fetchWithFailures } from '../sending/transport-failure.ts';
+import { createAnthropicClient } from './anthropic-client.ts';
 import { explainAnthropicError } from './anthropic-errors.ts';
 import { toMessagesRequest } from './messages-request.ts';
 import { readMessagesStream } from './read-messages-stream.ts';
 
 /** Anthropic through the Messages API, in the version that the SDK sends (2026-10-21). */
 export function createAnthropicProvider(options: ProviderOptions, setup: SendingSetup): Provider {
-  const wire = messagesWire(createClient(options), setup.now);
+  const wire = messagesWire(createAnthropicClient(options), setup.now);
   return {
     name: options.name,
     kind: 'anthropic',
     call: (call, hooks) => sendCall(wire, setup, call, hooks),
   };
-}
-
-/** One request per call, silent, without spans of its own; configured by these options only. */
-function createClient(options: ProviderOptions): Anthropic {
-  return new Anthropic({
-    apiKey: options.apiKey === '' ? 'none' : options.apiKey,
-    baseURL: options.baseUrl ?? 'https://api.anthropic.com',
-    webhookKey: null,
-    maxRetries: 0,
-    logLevel: 'off',
-    openTelemetry: false,
-    fetch: fetchWithFailures(options.fetch ?? globalThis.fetch),
-  });
 }
 
 function messagesWire(client: Anthropic, now: () => number): VendorWire {

@@ -1,13 +1,21 @@
-import type { MessageCreateParamsStreaming } from '@anthropic-ai/sdk/resources/messages';
+import type {
+  MessageCreateParamsNonStreaming,
+  MessageCreateParamsStreaming,
+} from '@anthropic-ai/sdk/resources/messages';
 import { transformJSONSchema } from '@anthropic-ai/sdk/lib/transform-json-schema';
 import type { ProviderCall } from '../provider.ts';
 import { withSchemaInstruction } from '../structured-output/schema-instruction.ts';
 
+/** The body of a streamed `POST /v1/messages`. */
+export function toMessagesRequest(call: ProviderCall): MessageCreateParamsStreaming {
+  return { ...toMessagesBody(call), stream: true };
+}
+
 /**
- * The body of `POST /v1/messages`. Structured output goes through `output_config.format` only: the newer models refuse a
+ * What a call says to the Messages API, in realtime and in a batch. Structured output goes through `output_config.format` only: the newer models refuse a
  * forced tool choice. No sampling parameters: this API version refuses them.
  */
-export function toMessagesRequest(call: ProviderCall): MessageCreateParamsStreaming {
+export function toMessagesBody(call: ProviderCall): MessageCreateParamsNonStreaming {
   const schema = call.output === null ? null : toAnthropicSchema(call.output.schema);
   const system =
     call.output !== null && schema === null
@@ -19,7 +27,6 @@ export function toMessagesRequest(call: ProviderCall): MessageCreateParamsStream
     messages: call.messages.map(({ role, content }) => ({ role, content })),
     ...(system === null ? {} : { system }),
     ...(schema === null ? {} : { output_config: { format: { type: 'json_schema', schema } } }),
-    stream: true,
   };
 }
 

@@ -1,6 +1,6 @@
 import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages';
-import type { AnswerRecord, Ending } from '../sending/answer-record.ts';
-import { mergeMessagesUsage, parseMessagesUsage } from './messages-usage.ts';
+import type { AnswerRecord } from '../sending/answer-record.ts';
+import { endingOf, noteUsage } from './record-message.ts';
 
 /**
  * Reads a Messages stream. `message_delta` names the stop reason and the usage, but only `message_stop` ends the answer; a
@@ -37,43 +37,5 @@ export async function readMessagesStream(
         break;
       default:
     }
-  }
-}
-
-/** True when the block told the output's count. */
-function noteUsage(record: AnswerRecord, usage: unknown): boolean {
-  const block = parseMessagesUsage(usage);
-  if (block === null) return false;
-  const isFirst = record.usage === null;
-  // A block without the input's count says nothing about the whole when it is the first.
-  if (!isFirst || typeof block.input_tokens === 'number')
-    record.usage = mergeMessagesUsage(record.usage, block);
-  record.serviceTier = block.service_tier ?? record.serviceTier;
-  return typeof block.output_tokens === 'number';
-}
-
-function endingOf(stopReason: string | null): Ending {
-  switch (stopReason) {
-    case 'end_turn':
-    case 'stop_sequence':
-      return { kind: 'answered', finish: 'stop' };
-    case 'max_tokens':
-    case 'model_context_window_exceeded':
-      return { kind: 'answered', finish: 'length' };
-    case 'refusal':
-      return {
-        kind: 'rejected',
-        verdict: { code: 'content_refused', retry: false, scope: 'call', maybeBilled: true },
-        providerCode: stopReason,
-        message: null,
-      };
-    default:
-      // We offer no tools, so `tool_use` and `pause_turn` are no answers.
-      return {
-        kind: 'rejected',
-        verdict: { code: 'provider_bad_answer', retry: true, scope: 'call', maybeBilled: true },
-        providerCode: stopReason,
-        message: null,
-      };
   }
 }

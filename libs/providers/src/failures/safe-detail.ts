@@ -10,9 +10,14 @@ const ECHO_STEP = 4;
  * quote the prompt (vendors and gateways echo the offending input).
  */
 export function safeDetail(message: string | null, call: ProviderCall): string | null {
+  const detail = promptlessDetail(message);
+  return detail === null || quotesPrompt(detail, call) ? null : detail;
+}
+
+/** The same for a request that carries no prompt, so that none can be quoted (asking for a batch, uploading a file). */
+export function promptlessDetail(message: string | null): string | null {
   if (message === null || message.trim() === '') return null;
-  const detail = redactKeys(message).replace(/\s+/g, ' ').trim().slice(0, LONGEST_DETAIL).toWellFormed();
-  return quotesPrompt(detail, call) ? null : detail;
+  return redactKeys(message).replace(/\s+/g, ' ').trim().slice(0, LONGEST_DETAIL).toWellFormed();
 }
 
 /** Replaces what looks like an API key or a bearer token. */

@@ -1,5 +1,6 @@
 import OpenAI from 'openai';
 import type { ProviderOptions } from '../provider-options.ts';
+import { patientFetch } from '../sending/patient-fetch.ts';
 import { fetchWithFailures } from '../sending/transport-failure.ts';
 
 /**
@@ -17,7 +18,7 @@ export function createOpenAIClient(options: ProviderOptions): OpenAI {
     webhookSecret: null,
     maxRetries: 0,
     logLevel: 'off',
-    fetch: fetchWithFailures(options.fetch ?? globalThis.fetch),
+    fetch: fetchWithFailures(options.fetch ?? patientFetch()),
     // A server of one's own often has no key.
     ...(hasKey ? {} : { defaultHeaders: { authorization: null } }),
   });

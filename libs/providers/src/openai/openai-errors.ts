@@ -87,6 +87,12 @@ export function verdictInsideStream(code: string | null): Verdict {
   return retryable('provider_unavailable', 'call', true);
 }
 
+/** What an error answer means, by its code where that is known and by its status else. */
+export function judgeOpenAIError(status: number, code: string | null): Verdict {
+  const byCode = code !== null && Object.hasOwn(verdictsByCode, code) ? verdictsByCode[code] : undefined;
+  return byCode ?? verdictByStatus(status);
+}
+
 /** What we read of the SDK's error class, whose own type parameters are `any` after `instanceof`. */
 interface OpenAIErrorFields {
   status: unknown;
@@ -111,12 +117,8 @@ export function explainOpenAIError(error: unknown): VendorFailure | null {
       headers: null,
     };
   }
-  const byCode =
-    providerCode !== null && Object.hasOwn(verdictsByCode, providerCode)
-      ? verdictsByCode[providerCode]
-      : undefined;
   return {
-    verdict: byCode ?? verdictByStatus(status),
+    verdict: judgeOpenAIError(status, providerCode),
     httpStatus: status,
     providerCode,
     message: messageOf(fields),

@@ -1,7 +1,6 @@
-import type { Response as OpenAIResponse, ResponseStreamEvent } from 'openai/resources/responses/responses';
-import type { AnswerRecord, Ending } from '../sending/answer-record.ts';
-import { verdictInsideStream } from './openai-errors.ts';
-import { readResponsesUsage } from './responses-usage.ts';
+import type { ResponseStreamEvent } from 'openai/resources/responses/responses';
+import type { AnswerRecord } from '../sending/answer-record.ts';
+import { recordResponse } from './record-response.ts';
 
 /**
  * Reads a Responses stream. Only `response.completed`, `.incomplete` and `.failed` end it; a connection that closes before
@@ -31,64 +30,10 @@ export async function readResponsesStream(
       case 'response.completed':
       case 'response.incomplete':
       case 'response.failed':
-        finish(event.response, record);
+        recordResponse(event.response, record);
         onComplete();
         break;
       default:
     }
   }
-}
-
-function finish(response: OpenAIResponse, record: AnswerRecord): void {
-  record.responseId = response.id;
-  record.model = response.model;
-  record.serviceTier = response.service_tier ?? null;
-  record.usage = readResponsesUsage(response.usage);
-  record.usageIsFinal = record.usage !== null;
-  const { text, refusal } = finalContent(response);
-  // The terminal event repeats the whole text; it wins over the pieces unless a server leaves it out.
-  if (text !== '') record.text = text;
-  record.ending = endingOf(response, refusal);
-}
-
-function endingOf(response: OpenAIResponse, refusal: string | null): Ending {
-  if (response.status === 'failed') {
-    const code = response.error?.code ?? null;
-    return rejected(verdictInsideStream(code), code, response.error?.message ?? null);
-  }
-  if (refusal !== null) return rejected(refusedVerdict, 'refusal', null);
-  if (response.status !== 'incomplete') return { kind: 'answered', finish: 'stop' };
-  const reason = response.incomplete_details?.reason ?? null;
-  if (reason === 'max_output_tokens') return { kind: 'answered', finish: 'length' };
-  if (reason === 'content_filter') return rejected(refusedVerdict, reason, null);
-  return rejected(unusableVerdict, reason, null);
-}
-
-const refusedVerdict = { code: 'content_refused', retry: false, scope: 'call', maybeBilled: true } as const;
-const unusableVerdict = {
-  code: 'provider_bad_answer',
-  retry: true,
-  scope: 'call',
-  maybeBilled: true,
-} as const;
-
-function rejected(
-  verdict: Extract<Ending, { kind: 'rejected' }>['verdict'],
-  providerCode: string | null,
-  message: string | null,
-): Ending {
-  return { kind: 'rejected', verdict, providerCode, message };
-}
-
-function finalContent(response: OpenAIResponse): { text: string; refusal: string | null } {
-  let text = '';
-  let refusal: string | null = null;
-  for (const item of response.output) {
-    if (item.type !== 'message' || item.phase === 'commentary') continue;
-    for (const part of item.content) {
-      if (part.type === 'output_text') text += part.text;
-      else refusal = part.refusal;
-    }
-  }
-  return { text, refusal };
 }

@@ -1,4 +1,7 @@
-import type { ResponseCreateParamsStreaming } from 'openai/resources/responses/responses';
+import type {
+  ResponseCreateParamsNonStreaming,
+  ResponseCreateParamsStreaming,
+} from 'openai/resources/responses/responses';
 import type { ProviderCall } from '../provider.ts';
 import { hasObjectRoot, satisfiesStrictRules } from '../structured-output/openai-strict-schema.ts';
 import { withSchemaInstruction } from '../structured-output/schema-instruction.ts';
@@ -6,11 +9,20 @@ import { withSchemaInstruction } from '../structured-output/schema-instruction.t
 /** OpenAI answers 400 below this. */
 const SMALLEST_OUTPUT = 16;
 
-/**
- * The body of `POST /v1/responses`. `store: false`: results are kept here, not at OpenAI. No sampling parameters: the
- * reasoning models refuse them.
- */
+/** The body of a streamed `POST /v1/responses`: {@link toResponsesBody} with the tier that the call asks for. */
 export function toResponsesRequest(call: ProviderCall): ResponseCreateParamsStreaming {
+  return {
+    ...toResponsesBody(call),
+    ...(call.serviceTier ? { service_tier: call.serviceTier } : {}),
+    stream: true,
+  };
+}
+
+/**
+ * What a call says to the Responses API, in realtime and in a batch. `store: false`: results are kept here, not at OpenAI.
+ * No sampling parameters: the reasoning models refuse them.
+ */
+export function toResponsesBody(call: ProviderCall): ResponseCreateParamsNonStreaming {
   const canEnforce = call.output !== null && hasObjectRoot(call.output.schema);
   const instructions =
     call.output !== null && !canEnforce
@@ -32,9 +44,7 @@ export function toResponsesRequest(call: ProviderCall): ResponseCreateParamsStre
           },
         }
       : {}),
-    ...(call.serviceTier ? { service_tier: call.serviceTier } : {}),
     max_output_tokens: Math.max(SMALLEST_OUTPUT, call.maxOutputTokens),
     store: false,
-    stream: true,
   };
 }

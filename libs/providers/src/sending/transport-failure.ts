@@ -56,6 +56,13 @@ export function fetchWithFailures(fetchFunction: typeof fetch): typeof fetch {
   };
 }
 
+/** The network's failure in what an SDK threw; null when it is something else. */
+export function transportFailureOf(error: unknown): TransportFailure | null {
+  if (error instanceof TransportFailure) return error;
+  if (error instanceof Error && error.cause instanceof TransportFailure) return error.cause;
+  return null;
+}
+
 function isBeforeSending(error: unknown, code: string | null): boolean {
   if (code === null) return false;
   if (NOT_SENT.has(code)) return true;

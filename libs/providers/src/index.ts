@@ -10,6 +10,18 @@ export type {
   ProviderHooks,
   ProviderKind,
 } from './provider.ts';
+export { createBatchPort } from './batches/create-batch-port.ts';
+export type {
+  BatchLimits,
+  BatchLineResult,
+  BatchPhase,
+  BatchPort,
+  BatchSubmission,
+  ProviderBatch,
+  SubmissionProgress,
+} from './batches/batch-port.ts';
+export { verifyProviderWebhook } from './openai/verify-webhook.ts';
+export type { ProviderWebhookEvent } from './openai/verify-webhook.ts';
 export { CallAborted } from './call-aborted.ts';
 export type { AbortedCall } from './call-aborted.ts';
 export { estimateInputTokens, estimateTextTokens } from './tokens/estimate-input-tokens.ts';

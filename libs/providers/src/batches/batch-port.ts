@@ -51,7 +51,7 @@ export type BatchLineResult = {
   | { kind: 'unbilled'; reason: 'expired' | 'cancelled' }
 );
 
-/** A step of a submission that must be known after a crash: recorded before the next one begins. */
+/** A step of a submission that must be known after a crash: recorded before the next one begins. What it throws passes. */
 export interface SubmissionProgress {
   /** Handles of what exists at the vendor by now, such as the uploaded input file. */
   onUploaded(handles: Record<string, string>): Promise<void>;
@@ -77,11 +77,15 @@ export interface BatchPort {
   refuse(call: ProviderCall): string | null;
   /** One line of the batch, JSON without a line break. `customId` matches `^[A-Za-z0-9_-]{1,64}$`. */
   toLine(customId: string, call: ProviderCall): string;
-  /** Uploads what must be uploaded and creates the batch. At most one batch comes of it; after an error ask {@link find}. */
+  /**
+   * Uploads what must be uploaded and creates the batch. At most one batch comes of it; after an error whose failure has
+   * `maybeBilled`, and after a crash, it may exist: ask {@link find}. An error that `lines` throws passes unchanged.
+   */
   submit(submission: BatchSubmission, progress: SubmissionProgress): Promise<ProviderBatch>;
   /**
    * Batches that an interrupted submission may have created since `since` (ms since 1970): by metadata where the vendor
-   * keeps it (then it is surely ours), else all whose size and time fit (`certain` false) and that the caller must rule out.
+   * keeps it, or by the `custom_id`s of its results once it has ended (then it is `certain` ours), else all whose size and
+   * time fit (`certain` false) and of which the caller must rule out those it knows as others'.
    */
   find(wanted: {
     batchId: string;
@@ -91,7 +95,11 @@ export interface BatchPort {
   retrieve(providerBatchId: string): Promise<ProviderBatch>;
   /** Asks for the end; the phase follows later. A batch that has ended already is no error. */
   cancel(providerBatchId: string): Promise<void>;
-  /** Every line that has a result, of all result files, in no order, one at a time. Lines without a result are not named. */
+  /**
+   * Every line that has a result, of all result files, in no order, one at a time. Lines without a result are not named. A
+   * loop that ends early closes the connection. Throws `RetryableError` when a file is not there yet or breaks off; read
+   * again, the lines that were given come again. Aborting throws the signal's reason.
+   */
   results(batch: ProviderBatch, signal: AbortSignal): AsyncIterable<BatchLineResult>;
   /** Deletes files at the vendor; those that are gone already are no error. */
   discard(batch: ProviderBatch): Promise<void>;

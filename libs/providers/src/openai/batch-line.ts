@@ -1,0 +1,107 @@
+import type { Response as OpenAIResponse } from 'openai/resources/responses/responses';
+import { z } from 'zod';
+import {
+  concludeLine,
+  customIdOfWreck,
+  failedLine,
+  fieldName,
+  lineRecord,
+  unreadableLine,
+} from '../batches/line-result.ts';
+import type { LineReading } from '../batches/line-result.ts';
+import type { BatchLineResult } from '../batches/batch-port.ts';
+import type { ProviderCall } from '../provider.ts';
+import { judgeOpenAIError } from './openai-errors.ts';
+import { recordResponse } from './record-response.ts';
+import { toResponsesBody } from './responses-request.ts';
+
+/** The one endpoint of our batches. */
+export const BATCH_ENDPOINT = '/v1/responses';
+
+/** A line of the input file. No `service_tier`: the batch is one. */
+export function toBatchLine(customId: string, call: ProviderCall): string {
+  return JSON.stringify({
+    custom_id: customId,
+    method: 'POST',
+    url: BATCH_ENDPOINT,
+    body: toResponsesBody(call),
+  });
+}
+
+const lineSchema = z.object({
+  custom_id: z.string(),
+  response: z.object({ status_code: z.int(), request_id: z.string().nullish(), body: z.unknown() }).nullish(),
+  error: z.object({ code: z.string().nullish() }).nullish(),
+});
+
+/** What of a response's body {@link recordResponse} relies on. */
+const endedResponseSchema = z.looseObject({
+  id: z.string(),
+  status: z.enum(['completed', 'incomplete', 'failed']),
+  output: z.array(
+    z.looseObject({ type: z.string(), content: z.array(z.looseObject({ type: z.string() })).optional() }),
+  ),
+});
+
+const errorBodySchema = z.object({
+  error: z.object({
+    code: z.string().nullish(),
+    type: z.string().nullish(),
+    param: z.string().nullish(),
+  }),
+});
+
+/** The result that a line of the output or the error file holds; null when it cannot be told whose line it is. */
+export function readBatchLine(reading: LineReading, line: string): BatchLineResult | null {
+  const parsed = lineSchema.safeParse(parseJson(line));
+  if (!parsed.success) {
+    const customId = customIdOfWreck(line);
+    return customId === null ? null : unreadableLine(reading, customId);
+  }
+  const { custom_id: customId, response, error } = parsed.data;
+  // A status 0 is the vendor's way to say that the request never came to an answer.
+  if (!response || response.status_code === 0) return readVendorError(reading, customId, error?.code ?? null);
+  if (response.status_code < 200 || response.status_code >= 300) {
+    return readErrorAnswer(reading, customId, response.status_code, response);
+  }
+  const ended = endedResponseSchema.safeParse(response.body);
+  if (!ended.success) return unreadableLine(reading, customId);
+  const record = lineRecord();
+  record.httpStatus = response.status_code;
+  record.providerRequestId = response.request_id ?? null;
+  recordResponse(ended.data as unknown as OpenAIResponse, record);
+  return concludeLine(reading, customId, record);
+}
+
+/** The request never came to an answer: expired or cancelled with its batch, or lost by the vendor. Nothing is billed. */
+function readVendorError(reading: LineReading, customId: string, code: string | null): BatchLineResult {
+  if (code === 'batch_expired') return { customId, kind: 'unbilled', reason: 'expired' };
+  if (code === 'batch_cancelled') return { customId, kind: 'unbilled', reason: 'cancelled' };
+  const failure = { httpStatus: null, providerCode: code, providerRequestId: null, field: null };
+  return failedLine(reading, customId, { ...failure, verdict: judgeOpenAIError(500, code) });
+}
+
+function readErrorAnswer(
+  reading: LineReading,
+  customId: string,
+  status: number,
+  response: { request_id?: string | null | undefined; body: unknown },
+): BatchLineResult {
+  const { code, type, param } = errorBodySchema.safeParse(response.body).data?.error ?? {};
+  const providerCode = [code, type].find((each) => typeof each === 'string' && each !== '') ?? null;
+  return failedLine(reading, customId, {
+    verdict: judgeOpenAIError(status, providerCode),
+    httpStatus: status,
+    providerCode,
+    providerRequestId: response.request_id ?? null,
+    field: fieldName(param),
+  });
+}
+
+function parseJson(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}

@@ -8,6 +8,7 @@ export const idPrefixes = {
   event: 'evt',
   file: 'file',
   batch: 'batch',
+  providerBatch: 'pb',
   webhookEndpoint: 'whk',
   delivery: 'dlv',
   attempt: 'att',

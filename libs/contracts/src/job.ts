@@ -31,6 +31,10 @@ export type Priority = (typeof priorities)[number];
 export const lanes = ['auto', 'realtime', 'batch'] as const;
 export type LaneChoice = (typeof lanes)[number];
 
+/** What becomes of a job whose deadline cannot be met: refused at the intake, or run as well as it goes. */
+export const latePolicies = ['refuse', 'best_effort'] as const;
+export type LatePolicy = (typeof latePolicies)[number];
+
 export const webhookEventTypes = [
   'job.completed',
   'job.failed',
@@ -64,7 +68,14 @@ const optionsShape = {
     .meta({ description: 'Given by whoever wrote the plan; the only thing a system text may use.' }),
   priority: z.enum(priorities).default('standard'),
   deadline: deadlineSchema.optional(),
-  lane: z.enum(lanes).default('auto'),
+  lane: z
+    .enum(lanes)
+    .default('auto')
+    .meta({ description: 'auto: the deadline decides; batch: half the price, within a day; realtime: at once.' }),
+  on_late: z
+    .enum(latePolicies)
+    .default('best_effort')
+    .meta({ description: 'What becomes of a job whose deadline cannot be met in its lane.' }),
   max_cost_usd: z
     .string()
     .refine((text) => (parseUsd(text) ?? 0) > 0, 'a positive decimal string such as "0.50"')
@@ -91,10 +102,11 @@ export type JobOptions = z.infer<z.ZodObject<typeof optionsShape>>;
 
 /** Takes a parsed request apart into the plan and the options that go with it. */
 export function splitJobRequest(request: JobRequest): { plan: PlanNode; options: JobOptions } {
-  const { input, params, priority, deadline, lane, max_cost_usd, webhook, metadata, ...plan } = request;
+  const { input, params, priority, deadline, lane, on_late, max_cost_usd, webhook, metadata, ...plan } =
+    request;
   return {
     plan: plan,
-    options: { input, params, priority, deadline, lane, max_cost_usd, webhook, metadata },
+    options: { input, params, priority, deadline, lane, on_late, max_cost_usd, webhook, metadata },
   };
 }
 
@@ -130,6 +142,7 @@ export const jobObjectSchema = z
     deadline_at: z.string().nullable(),
     priority: z.enum(priorities),
     lane: z.enum(lanes),
+    on_late: z.enum(latePolicies),
     progress: z.object({
       steps_done: z.int(),
       steps_known: z.int(),

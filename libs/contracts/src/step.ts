@@ -33,6 +33,10 @@ export const stepStatuses = [
 ] as const;
 export type StepStatus = (typeof stepStatuses)[number];
 
+/** How a step is served. The provider's batches and OpenAI's flex cost half of realtime. */
+export const stepLanes = ['realtime', 'flex', 'batch'] as const;
+export type Lane = (typeof stepLanes)[number];
+
 /** One sending of a step, as the API lists it. */
 export const attemptObjectSchema = z
   .object({
@@ -68,7 +72,15 @@ export const stepObjectSchema = z
     status: z.enum(['queued', 'in_progress', 'requires_action', 'completed', 'failed', 'cancelled']),
     target: z.string().nullable(),
     route: z.string().nullable(),
-    lane: z.enum(['realtime', 'flex', 'batch']),
+    lane: z.enum(stepLanes),
+    lane_reason: z
+      .string()
+      .nullable()
+      .meta({ description: 'Why it has this lane, such as "deadline_allows" or "no_deadline".' }),
+    batch_id: z
+      .string()
+      .nullable()
+      .meta({ description: 'The batch that holds the step or has answered it; null outside of the batch lane.' }),
     ambiguous: z.boolean(),
     output: jsonSchema.nullable(),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),

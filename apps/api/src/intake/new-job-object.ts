@@ -11,6 +11,7 @@ export function newJobObject(job: NewJob, createdAt: number): JobObject {
     status: 'queued',
     priority: job.priority,
     lane: job.lane,
+    onLate: job.onLate ?? 'best_effort',
     metadata: job.metadata,
     deadlineAt: job.deadlineAt,
     createdAt,

@@ -10,8 +10,9 @@ export function toStepObject(jobId: string, step: StepRecord): StepObject {
     status: publicStatus(step.status),
     target: step.target,
     route: step.route,
-    // Written by the worker, which knows these lanes only.
-    lane: step.lane as StepObject['lane'],
+    lane: step.lane,
+    lane_reason: step.laneReason,
+    batch_id: step.batchId,
     ambiguous: step.ambiguous,
     output: step.output,
     error: step.error,

@@ -1,4 +1,4 @@
-import type { Json, LaneChoice, Priority } from '@millrace/contracts';
+import type { Json, LaneChoice, LatePolicy, Priority } from '@millrace/contracts';
 import { LedgerUnavailable, LOCK_NOT_AVAILABLE, sqlState } from '../database.ts';
 import type { Database, Queryable } from '../database.ts';
 
@@ -14,6 +14,8 @@ export interface NewJob {
   type: string;
   priority: Priority;
   lane: LaneChoice;
+  /** Absent: `best_effort`. */
+  onLate?: LatePolicy;
   content: { plan: unknown; input: Json | undefined; params: Record<string, Json> };
   metadata: Record<string, string>;
   webhook: { url: string; events: string[] } | null;
@@ -49,12 +51,12 @@ WITH patience AS (
 ), incoming AS (
   SELECT j.* FROM patience, json_to_recordset($1) AS j (
     id text, tenant_id text, api_key_id text, idempotency_key text, fingerprint text, type text, priority text,
-    lane text, content text, metadata jsonb, webhook text, request_id text, traceparent text, deadline_at float8,
+    lane text, on_late text, content text, metadata jsonb, webhook text, request_id text, traceparent text, deadline_at float8,
     max_cost_micro_usd bigint)
 ), inserted AS (
-  INSERT INTO jobs (id, tenant_id, api_key_id, idempotency_key, fingerprint, type, priority, lane, content, metadata,
+  INSERT INTO jobs (id, tenant_id, api_key_id, idempotency_key, fingerprint, type, priority, lane, on_late, content, metadata,
     webhook, request_id, traceparent, deadline_at, max_cost_micro_usd, wake_at)
-  SELECT id, tenant_id, api_key_id, idempotency_key, decode(fingerprint, 'base64'), type, priority, lane, content::json,
+  SELECT id, tenant_id, api_key_id, idempotency_key, decode(fingerprint, 'base64'), type, priority, lane, on_late, content::json,
     metadata, webhook::json, request_id, traceparent, to_timestamp(deadline_at / 1000), max_cost_micro_usd,
     least(now() + ${FIRST_WAKE}, to_timestamp(deadline_at / 1000))
   FROM incoming
@@ -160,6 +162,7 @@ function toRow(job: NewJob) {
     type: job.type,
     priority: job.priority,
     lane: job.lane,
+    on_late: job.onLate ?? 'best_effort',
     content: JSON.stringify(job.content),
     metadata: job.metadata,
     webhook: job.webhook === null ? null : JSON.stringify(job.webhook),

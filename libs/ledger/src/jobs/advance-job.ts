@@ -1,5 +1,5 @@
 import { jobErrorSchema, jsonSchema, planNodeSchema } from '@millrace/contracts';
-import type { JobError, Json, PlanNode, Priority, StepRequest } from '@millrace/contracts';
+import type { JobError, Json, Lane, LaneChoice, PlanNode, Priority, StepRequest } from '@millrace/contracts';
 import { crashPoint } from '@millrace/faults';
 import { z } from 'zod';
 import type { Database, Queryable } from '../database.ts';
@@ -21,6 +21,11 @@ export interface RecordedStep {
 export interface JobState {
   jobId: string;
   priority: Priority;
+  lane: LaneChoice;
+  /** Milliseconds since 1970, null without one. */
+  deadlineAt: number | null;
+  /** False where the tenant forbids provider batches. */
+  batchAllowed: boolean;
   plan: PlanNode;
   input: Json | undefined;
   params: Record<string, Json>;
@@ -35,6 +40,18 @@ export interface NewStep {
   barrier: string | null;
   target: string;
   pool: string;
+  /** Absent: realtime. A step of the batch lane is `collected`, and nobody wakes it. */
+  placement?: Placement;
+}
+
+/** How a step is to be served, and why. */
+export interface Placement {
+  lane: Lane;
+  reason: string;
+  /** When the step leaves the batch lane, answered or not (milliseconds since 1970); null: only with its batch. */
+  escapeAt: number | null;
+  /** Fingerprint of what a provider could refuse about the request. */
+  shape: string | null;
 }
 
 /** `wait`: insert these steps, give up those, and wait for the rest. `finish`: the job ends. */
@@ -53,18 +70,23 @@ export interface AdvanceResult {
 }
 
 const LOCK = `
-SELECT id, priority, content, started_at, deadline_at <= now() AS late FROM jobs
+SELECT id, priority, lane, content, started_at, deadline_at, deadline_at <= now() AS late,
+  (SELECT t.batch_allowed FROM tenants t WHERE t.id = jobs.tenant_id) AS batch_allowed FROM jobs
 WHERE id = ANY ($1) AND finished_at IS NULL ORDER BY id FOR NO KEY UPDATE`;
 
 const LOAD_STEPS = `SELECT job_id, key, status, output, error, ordinal FROM steps WHERE job_id = ANY ($1)`;
 
 const INSERT_STEPS = `
-INSERT INTO steps (job_id, key, barrier, priority, route, target, pool, request, wake_at)
-SELECT job_id, key, barrier, priority, route, target, pool, request::json, now() + interval '10 seconds'
+INSERT INTO steps (job_id, key, barrier, priority, route, target, pool, request, lane, lane_reason, escape_at, shape,
+  status, wake_at)
+SELECT job_id, key, barrier, priority, route, target, pool, request::json, coalesce(lane, 'realtime'), lane_reason,
+  to_timestamp(escape_at / 1000), shape, CASE WHEN lane = 'batch' THEN 'collected' ELSE 'pending' END,
+  CASE WHEN lane = 'batch' THEN NULL ELSE now() + interval '10 seconds' END
 FROM json_to_recordset($1) AS j (
-  job_id text, key text, barrier text, priority text, route text, target text, pool text, request text)
+  job_id text, key text, barrier text, priority text, route text, target text, pool text, request text, lane text,
+  lane_reason text, escape_at float8, shape text)
 ON CONFLICT (job_id, key) DO NOTHING
-RETURNING job_id, key, pool`;
+RETURNING job_id, key, pool, status = 'collected' AS collected`;
 
 const GIVE_UP_STEPS = `
 WITH open AS (
@@ -118,6 +140,9 @@ export async function advanceJobs(
       const state = () => ({
         jobId: job.id,
         priority: job.priority,
+        lane: job.lane,
+        deadlineAt: job.deadline_at,
+        batchAllowed: job.batch_allowed ?? true,
         ...toPlan(job.content),
         steps: stepsOf(steps, job),
       });
@@ -144,7 +169,7 @@ export async function advanceJobs(
       return {
         ...nothing('waiting', job.priority),
         steps: inserted
-          .filter((step) => step.job_id === jobId)
+          .filter((step) => step.job_id === jobId && !step.collected)
           .map(({ key, pool }) => ({ key, pool, fence: 0 })),
         events: started.filter((event) => event.jobId === jobId),
         abandoned: waits.get(job)?.abandoned ?? [],
@@ -166,8 +191,11 @@ export async function advanceJob(
 interface LockedJob {
   id: string;
   priority: Priority;
+  lane: LaneChoice;
   content: unknown;
   started_at: number | null;
+  deadline_at: number | null;
+  batch_allowed: boolean | null;
   late: boolean | null;
 }
 
@@ -225,12 +253,16 @@ function stepsOf(rows: ReadonlyMap<string, StepRow[]>, job: LockedJob): Map<stri
 async function insertSteps(
   transaction: Queryable,
   waits: Waits,
-): Promise<{ job_id: string; key: string; pool: string }[]> {
+): Promise<{ job_id: string; key: string; pool: string; collected: boolean }[]> {
   const rows = [...waits].flatMap(([job, { steps }]) =>
-    steps.map((step) => ({
+    steps.map(({ placement, ...step }) => ({
       job_id: job.id,
       priority: job.priority,
       ...step,
+      lane: placement?.lane,
+      lane_reason: placement?.reason,
+      escape_at: placement?.escapeAt,
+      shape: placement?.shape,
       route: step.request.route,
       request: JSON.stringify(step.request),
     })),

@@ -1,5 +1,5 @@
 import { jobErrorSchema, jsonSchema } from '@millrace/contracts';
-import type { JobError, JobStatus, Json, LaneChoice, Priority } from '@millrace/contracts';
+import type { JobError, JobStatus, Json, LaneChoice, LatePolicy, Priority } from '@millrace/contracts';
 
 /** A job as the ledger shows it to the API: everything but the plan. Instants are milliseconds since 1970. */
 export interface JobRecord {
@@ -9,6 +9,7 @@ export interface JobRecord {
   status: JobStatus;
   priority: Priority;
   lane: LaneChoice;
+  onLate: LatePolicy;
   metadata: Record<string, string>;
   deadlineAt: number | null;
   createdAt: number;
@@ -30,7 +31,7 @@ export interface JobRecord {
 }
 
 /** The columns of {@link JobRecord}, for a SELECT from `jobs`. */
-export const jobColumns = `id, tenant_id, type, status, priority, lane, metadata, deadline_at, created_at, started_at,
+export const jobColumns = `id, tenant_id, type, status, priority, lane, on_late, metadata, deadline_at, created_at, started_at,
   finished_at, steps_known, steps_done, max_cost_micro_usd, cost_micro_usd, input_tokens, cached_input_tokens,
   output_tokens, reasoning_tokens, calls, ambiguous_calls, output, error, erased_at`;
 
@@ -42,6 +43,7 @@ export interface JobRow {
   status: JobStatus;
   priority: Priority;
   lane: LaneChoice;
+  on_late: LatePolicy;
   metadata: Record<string, string>;
   deadline_at: number | null;
   created_at: number;
@@ -71,6 +73,7 @@ export function toJobRecord(row: JobRow): JobRecord {
     status: row.status,
     priority: row.priority,
     lane: row.lane,
+    onLate: row.on_late,
     metadata: row.metadata,
     deadlineAt: row.deadline_at,
     createdAt: row.created_at,

@@ -24,6 +24,7 @@ export function toJobObject(record: JobRecord, forecast: JobForecast = NO_FORECA
     deadline_at: record.deadlineAt === null ? null : toInstant(record.deadlineAt),
     priority: record.priority,
     lane: record.lane,
+    on_late: record.onLate,
     progress: {
       steps_done: record.stepsDone,
       steps_known: record.stepsKnown,

@@ -5,6 +5,8 @@ WITH lost AS (
   SELECT a.job_id, a.step_key, a.number FROM attempts a JOIN steps s ON s.job_id = a.job_id AND s.key = a.step_key
   WHERE a.status = 'sent' AND s.status IN ('cancelled', 'completed', 'failed')
     AND s.finished_at < now() - $1 * interval '1 millisecond' AND a.sent_at < now() - $1 * interval '1 millisecond'
+    -- The lines of a batch end with it, however long it takes.
+    AND NOT EXISTS (SELECT FROM provider_batches b WHERE b.id = a.batch_id AND b.status <> 'ended')
   ORDER BY a.job_id LIMIT $2
 ), jobs_of AS MATERIALIZED (
   SELECT id FROM jobs WHERE id IN (SELECT job_id FROM lost) ORDER BY id FOR NO KEY UPDATE

@@ -1,5 +1,5 @@
 import { stepRequestSchema } from '@millrace/contracts';
-import type { Priority, StepRequest } from '@millrace/contracts';
+import type { Lane, Priority, StepRequest } from '@millrace/contracts';
 import { z } from 'zod';
 import { LedgerUnavailable, LOCK_NOT_AVAILABLE, sqlState } from '../database.ts';
 import type { Database, Queryable } from '../database.ts';
@@ -29,6 +29,7 @@ export interface ClaimedStep extends StepReference {
   route: string | null;
   target: string;
   pool: string;
+  lane: Lane;
   spentTargets: string[];
   targetAttempts: number;
   attempts: number;
@@ -79,7 +80,7 @@ UPDATE steps s SET
 FROM free, jobs j JOIN tenants t ON t.id = j.tenant_id
 WHERE s.job_id = free.job_id AND s.key = free.key AND j.id = s.job_id AND j.finished_at IS NULL
 RETURNING s.job_id, s.key, s.fence, j.tenant_id, j.request_id, j.traceparent, s.priority, s.request, s.route, s.target,
-  s.pool, s.spent_targets, s.target_attempts, s.attempts, s.repairs, s.deaths, s.repair, free.was = 'sent' AS lost_answer,
+  s.pool, s.lane, s.spent_targets, s.target_attempts, s.attempts, s.repairs, s.deaths, s.repair, free.was = 'sent' AS lost_answer,
   t.ambiguous_policy, j.deadline_at, j.max_cost_micro_usd, s.created_at`;
 
 const CLAIM_UNLOCKED = claim('SKIP LOCKED');
@@ -90,7 +91,7 @@ WITH lost AS (
   SELECT job_id, key FROM unnest($1::text[], $2::text[]) AS l (job_id, key)
 ), marked AS (
   UPDATE attempts a SET status = 'ambiguous', finished_at = now() FROM lost
-  WHERE a.job_id = lost.job_id AND a.step_key = lost.key AND a.status = 'sent'
+  WHERE a.job_id = lost.job_id AND a.step_key = lost.key AND a.status = 'sent' AND NOT a.escaped
 )
 UPDATE jobs SET ambiguous_calls = ambiguous_calls + each.calls
 FROM (SELECT job_id, count(*)::int AS calls FROM lost GROUP BY job_id) AS each WHERE jobs.id = each.job_id`;
@@ -153,7 +154,8 @@ async function markLost(transaction: Queryable, rows: readonly ClaimRow[]): Prom
   await transaction.query(MARK_LOST, [rows.map((row) => row.job_id), rows.map((row) => row.key)]);
 }
 
-interface ClaimRow {
+/** What {@link toClaimedStep} reads. */
+export interface ClaimRow {
   job_id: string;
   key: string;
   fence: number;
@@ -165,6 +167,7 @@ interface ClaimRow {
   route: string | null;
   target: string;
   pool: string;
+  lane: Lane;
   spent_targets: string[];
   target_attempts: number;
   attempts: number;
@@ -180,7 +183,8 @@ interface ClaimRow {
 
 const repairSchema = z.object({ answer: z.string(), feedback: z.string(), fingerprint: z.string() });
 
-function toClaimedStep(row: ClaimRow): ClaimedStep {
+/** Maps a row; JSON columns are outside data and are parsed here. */
+export function toClaimedStep(row: ClaimRow): ClaimedStep {
   return {
     jobId: row.job_id,
     key: row.key,
@@ -193,6 +197,7 @@ function toClaimedStep(row: ClaimRow): ClaimedStep {
     route: row.route,
     target: row.target,
     pool: row.pool,
+    lane: row.lane,
     spentTargets: row.spent_targets,
     targetAttempts: row.target_attempts,
     attempts: row.attempts,

@@ -6,12 +6,12 @@ WITH billed AS (
   SELECT * FROM json_to_recordset($1) AS j (
     job_id text, step_key text, attempt int, tenant_id text, target text, service_tier text, input_tokens bigint,
     cached_input_tokens bigint, cache_write_tokens bigint, output_tokens bigint, reasoning_tokens bigint,
-    cost_micro_usd bigint, price_known boolean, estimated boolean)
+    cost_micro_usd bigint, price_known boolean, estimated boolean, realtime_micro_usd bigint)
 ), inserted AS (
   INSERT INTO usage (job_id, step_key, attempt, tenant_id, target, service_tier, input_tokens, cached_input_tokens,
-    cache_write_tokens, output_tokens, reasoning_tokens, cost_micro_usd, price_known, estimated)
+    cache_write_tokens, output_tokens, reasoning_tokens, cost_micro_usd, price_known, estimated, realtime_micro_usd)
   SELECT job_id, step_key, attempt, tenant_id, target, service_tier, input_tokens, cached_input_tokens,
-    cache_write_tokens, output_tokens, reasoning_tokens, cost_micro_usd, price_known, estimated
+    cache_write_tokens, output_tokens, reasoning_tokens, cost_micro_usd, price_known, estimated, realtime_micro_usd
   FROM billed
   ON CONFLICT DO NOTHING
   RETURNING *
@@ -64,6 +64,7 @@ export async function insertUsage(
         cost_micro_usd: usage.costMicroUsd,
         price_known: usage.priceKnown,
         estimated: usage.estimated,
+        realtime_micro_usd: usage.realtimeMicroUsd,
       },
     ];
   });

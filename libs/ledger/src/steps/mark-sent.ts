@@ -52,11 +52,12 @@ WITH departing AS (
 )
 SELECT job_id, key, number, target FROM sent`;
 
-/** Calls whose end gives room: those under way, and those of steps given up so lately that their workers still abort them. */
+/** Calls whose end gives room: those under way, and those of steps given up so lately that their workers still abort them, lines of batches that steps have left. */
 const FIND_UNDER_WAY = `
 SELECT j.id FROM unnest($1::text[]) AS j (id) WHERE EXISTS (
   SELECT FROM steps s WHERE s.job_id = j.id AND (s.status = 'sent'
-    OR s.status = 'cancelled' AND s.reserved_micro_usd > 0 AND s.finished_at > now() - interval '15 seconds'))`;
+    OR s.status = 'cancelled' AND s.reserved_micro_usd > 0 AND s.finished_at > now() - interval '15 seconds'))
+  OR EXISTS (SELECT FROM attempts a WHERE a.job_id = j.id AND a.escaped AND a.status = 'sent')`;
 
 /**
  * Puts calls on record before they leave, in one transaction: status, attempt, the booking against the job's cap, and

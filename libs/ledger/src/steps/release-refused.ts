@@ -13,13 +13,21 @@ WITH refused AS (
   SELECT r.job_id, r.cost FROM refused r
   JOIN attempts a ON a.job_id = r.job_id AND a.step_key = r.key AND a.number = r.number
   WHERE a.status = 'ambiguous'
+), late AS (
+  SELECT a.job_id, a.step_key, a.number, a.reserved_micro_usd AS reserved FROM refused r
+  JOIN attempts a ON a.job_id = r.job_id AND a.step_key = r.key AND a.number = r.number
+  WHERE a.escaped AND a.status = 'sent' AND r.cost_known AND a.reserved_micro_usd > 0
 ), given_back AS (
-  SELECT j.id, coalesce((SELECT sum(reserved) FROM dropped WHERE job_id = j.id), 0) AS of_dropped,
+  SELECT j.id, coalesce((SELECT sum(reserved) FROM dropped WHERE job_id = j.id), 0)
+      + coalesce((SELECT sum(reserved) FROM late WHERE job_id = j.id), 0) AS of_dropped,
     coalesce((SELECT sum(cost) FROM lost WHERE job_id = j.id), 0) AS of_lost,
     j.reserved_micro_usd - (SELECT coalesce(sum(reserved_micro_usd), 0) FROM steps WHERE job_id = j.id) AS lost_at_most
-  FROM jobs j WHERE j.id IN (SELECT job_id FROM dropped UNION SELECT job_id FROM lost)
+  FROM jobs j WHERE j.id IN (SELECT job_id FROM dropped UNION SELECT job_id FROM lost UNION SELECT job_id FROM late)
 ), cleared AS (
   UPDATE steps s SET reserved_micro_usd = 0 FROM dropped d WHERE s.job_id = d.job_id AND s.key = d.key
+), settled AS (
+  UPDATE attempts a SET reserved_micro_usd = 0 FROM late l
+  WHERE a.job_id = l.job_id AND a.step_key = l.step_key AND a.number = l.number
 )
 UPDATE jobs SET
   reserved_micro_usd = reserved_micro_usd - g.of_dropped - least(g.of_lost, greatest(g.lost_at_most, 0))
@@ -27,7 +35,7 @@ FROM given_back g WHERE jobs.id = g.id`;
 
 /**
  * Gives back what calls have booked whose outcomes came too late to change their steps: all of it where the step was given
- * up meanwhile; of a call that counted as lost as much as it turns out to have cost (its own booking is not known any
+ * up meanwhile, or had left its batch for realtime; of a call that counted as lost as much as it turns out to have cost (its own booking is not known any
  * more), so that what is settled and reserved together does not grow. The caller's transaction holds the rows of jobs and
  * steps, and has not ended the attempts yet.
  */

@@ -129,14 +129,17 @@ describe('a tenant', () => {
       ambiguousPolicy: 'retry',
       maxOpenJobs: null,
       requestsPerMinute: null,
+      batchAllowed: true,
     };
     expect(await findTenant(database, 'changing')).toEqual(before);
     expect(await updateTenant(database, 'changing', { maxOpenJobs: 5 })).toBe(true);
     expect(await updateTenant(database, 'changing', { ambiguousPolicy: 'hold' })).toBe(true);
+    expect(await updateTenant(database, 'changing', { batchAllowed: false })).toBe(true);
     expect(await findTenant(database, 'changing')).toEqual({
       ...before,
       maxOpenJobs: 5,
       ambiguousPolicy: 'hold',
+      batchAllowed: false,
     });
     expect(await updateTenant(database, 'unknown', { tier: 'x' })).toBe(false);
     expect(await findTenant(database, 'unknown')).toBeNull();

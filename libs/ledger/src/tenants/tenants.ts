@@ -8,6 +8,8 @@ export interface TenantRecord {
   ambiguousPolicy: 'retry' | 'hold';
   maxOpenJobs: number | null;
   requestsPerMinute: number | null;
+  /** False where the tenant's data must not lie in a provider's batch files: its jobs never take the batch lane. */
+  batchAllowed: boolean;
 }
 
 /** A webhook secret in the form of Standard Webhooks: `whsec_` and 32 random bytes in base64. */
@@ -29,7 +31,7 @@ export async function ensureTenant(database: Queryable, tenantId: string): Promi
 
 const FIND = `
 SELECT id, tier, ambiguous_policy AS "ambiguousPolicy", max_open_jobs AS "maxOpenJobs",
-  requests_per_minute AS "requestsPerMinute" FROM tenants WHERE id = $1`;
+  requests_per_minute AS "requestsPerMinute", batch_allowed AS "batchAllowed" FROM tenants WHERE id = $1`;
 
 /** The tenant with this id, or null. */
 export async function findTenant(database: Queryable, tenantId: string): Promise<TenantRecord | null> {
@@ -40,7 +42,8 @@ export async function findTenant(database: Queryable, tenantId: string): Promise
 const UPDATE = `
 UPDATE tenants SET ambiguous_policy = coalesce($2, ambiguous_policy), tier = coalesce($3, tier),
   max_open_jobs = CASE WHEN $4::boolean THEN $5::integer ELSE max_open_jobs END,
-  requests_per_minute = CASE WHEN $6::boolean THEN $7::integer ELSE requests_per_minute END
+  requests_per_minute = CASE WHEN $6::boolean THEN $7::integer ELSE requests_per_minute END,
+  batch_allowed = coalesce($8, batch_allowed)
 WHERE id = $1 RETURNING id`;
 
 /** Changes what is given (a limit of null: back to the deployment's default), keeps the rest; false when there is no such tenant. */
@@ -57,6 +60,7 @@ export async function updateTenant(
     change.maxOpenJobs,
     change.requestsPerMinute !== undefined,
     change.requestsPerMinute,
+    change.batchAllowed,
   ]);
   return rows.length === 1;
 }

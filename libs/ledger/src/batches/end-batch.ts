@@ -1,0 +1,61 @@
+import type { Database } from '../database.ts';
+import type { BatchOutcome, BatchRecord } from './batch-row.ts';
+
+/** The sums over a batch's lines when it ended. */
+export interface BatchSums {
+  answered: number;
+  errored: number;
+  unbilled: number;
+  paidTwice: number;
+  paidTwiceMicroUsd: number;
+  inputTokens: number;
+  outputTokens: number;
+  costMicroUsd: number;
+  /** What the same tokens would have cost in realtime. */
+  realtimeMicroUsd: number;
+}
+
+const SUM = `
+SELECT count(*) FILTER (WHERE a.status = 'completed')::int AS answered,
+  count(*) FILTER (WHERE a.status IN ('failed', 'ambiguous'))::int AS errored,
+  count(*) FILTER (WHERE a.status IN ('interrupted', 'cancelled') AND u.job_id IS NULL)::int AS unbilled,
+  count(*) FILTER (WHERE a.escaped AND u.cost_micro_usd > 0)::int AS "paidTwice",
+  coalesce(sum(u.cost_micro_usd) FILTER (WHERE a.escaped), 0)::bigint AS "paidTwiceMicroUsd",
+  coalesce(sum(u.input_tokens), 0)::bigint AS "inputTokens", coalesce(sum(u.output_tokens), 0)::bigint AS "outputTokens",
+  coalesce(sum(u.cost_micro_usd), 0)::bigint AS "costMicroUsd",
+  coalesce(sum(coalesce(u.realtime_micro_usd, u.cost_micro_usd)), 0)::bigint AS "realtimeMicroUsd"
+FROM attempts a LEFT JOIN usage u ON u.job_id = a.job_id AND u.step_key = a.step_key AND u.attempt = a.number
+WHERE a.batch_id = $1`;
+
+const END = `
+UPDATE provider_batches SET status = 'ended', wake_at = NULL, finished_at = now(), owner = NULL,
+  outcome = coalesce($3, outcome), answered = $4, errored = $5, unbilled = $6, paid_twice = $7, paid_twice_micro_usd = $8,
+  input_tokens = $9, output_tokens = $10, cost_micro_usd = $11, realtime_micro_usd = $12
+WHERE id = $1 AND fence = $2 AND status <> 'ended' RETURNING id`;
+
+/** Ends a batch and writes the sums over its lines; null when the claim is lost or it has ended. */
+export async function endBatch(
+  database: Database,
+  batch: Pick<BatchRecord, 'id' | 'fence'>,
+  outcome: BatchOutcome | null,
+): Promise<BatchSums | null> {
+  return database.transaction(async (transaction) => {
+    const [sums] = await transaction.query<BatchSums>(SUM, [batch.id]);
+    if (!sums) return null;
+    const ended = await transaction.query(END, [
+      batch.id,
+      batch.fence,
+      outcome,
+      sums.answered,
+      sums.errored,
+      sums.unbilled,
+      sums.paidTwice,
+      sums.paidTwiceMicroUsd,
+      sums.inputTokens,
+      sums.outputTokens,
+      sums.costMicroUsd,
+      sums.realtimeMicroUsd,
+    ]);
+    return ended.length === 1 ? sums : null;
+  });
+}

@@ -1,0 +1,60 @@
+import type { Queryable } from '../database.ts';
+import type { ClaimedStep, ClaimRow } from '../steps/claim-steps.ts';
+import { batchStepColumns, toBatchStep } from './batch-step.ts';
+
+/** A line without an outcome. */
+export interface OpenLine {
+  line: number;
+  attempt: number;
+  /** The step as it was bound: its fence is the line's, also where the step has gone on since. */
+  step: ClaimedStep;
+  /** `wanted`: the step waits for this line. `escaped`: it runs or ran in realtime. `dropped`: its job has ended. */
+  standing: 'wanted' | 'escaped' | 'dropped';
+}
+
+const LOAD = (which: string) => `
+SELECT a.batch_line AS line, a.number AS attempt, a.fence AS line_fence, s.status, a.escaped, ${batchStepColumns}
+FROM attempts a JOIN steps s ON s.job_id = a.job_id AND s.key = a.step_key JOIN jobs j ON j.id = s.job_id
+LEFT JOIN tenants t ON t.id = j.tenant_id
+WHERE a.batch_id = $1 AND a.status = 'sent' AND ${which}
+ORDER BY a.batch_line`;
+
+const BY_NUMBER = LOAD('a.batch_line = ANY ($2)');
+const NEXT = `${LOAD('a.batch_line > $2')} LIMIT $3`;
+
+interface LineRow extends ClaimRow {
+  line: number;
+  attempt: number;
+  line_fence: number;
+  status: string;
+  escaped: boolean;
+}
+
+/** Those of the lines with these numbers that have no outcome yet: reading results twice finds nothing the second time. */
+export async function loadLines(
+  database: Queryable,
+  batchId: string,
+  lines: readonly number[],
+): Promise<OpenLine[]> {
+  return (await database.query<LineRow>(BY_NUMBER, [batchId, lines])).map(toOpenLine);
+}
+
+/** The next lines after `after` that have no outcome, at most `limit`. */
+export async function findOpenLines(
+  database: Queryable,
+  batchId: string,
+  after: number,
+  limit: number,
+): Promise<OpenLine[]> {
+  return (await database.query<LineRow>(NEXT, [batchId, after, limit])).map(toOpenLine);
+}
+
+function toOpenLine(row: LineRow): OpenLine {
+  const wanted = row.status === 'sent' && row.fence === row.line_fence;
+  return {
+    line: row.line,
+    attempt: row.attempt,
+    step: toBatchStep({ ...row, fence: row.line_fence }),
+    standing: wanted ? 'wanted' : row.escaped ? 'escaped' : 'dropped',
+  };
+}

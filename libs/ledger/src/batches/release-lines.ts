@@ -1,0 +1,105 @@
+import { appendEvents } from '../jobs/append-events.ts';
+import type { StoredEvent } from '../jobs/append-events.ts';
+import type { Database } from '../database.ts';
+import type { StepWakeOfBatch } from './step-wake-of-batch.ts';
+
+/** Lines that were not billed and give their steps back. */
+export interface Release {
+  batchId: string;
+  lines: readonly number[];
+  /** Why, as a code for the attempt, the event and the step's lane. */
+  reason: string;
+  message: string;
+  /** Steps that may stay this long in the lane are collected again; null sends all of them to realtime. */
+  batchTakesMs: number | null;
+  /** Steps that were in this many batches go to realtime. */
+  maxBatches: number;
+  /** False where the batch never began (the queue of the provider was full): it is not one of those many. */
+  countsBatch: boolean;
+  /** How long a step that is collected again waits. */
+  delayMs: number;
+}
+
+/** What became of them; the wakes are those of the steps that go on in realtime. */
+export interface ReleasedLines {
+  collected: number;
+  wakes: StepWakeOfBatch[];
+  events: StoredEvent[];
+}
+
+const LOCK_JOBS = `
+SELECT id FROM jobs WHERE id IN (SELECT job_id FROM attempts WHERE batch_id = $1 AND batch_line = ANY ($2))
+ORDER BY id FOR NO KEY UPDATE`;
+
+/** In the order that everybody keeps. */
+const LOCK_STEPS = `
+SELECT s.key FROM steps s JOIN attempts a ON a.job_id = s.job_id AND a.step_key = s.key
+WHERE a.batch_id = $1 AND a.batch_line = ANY ($2) ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s`;
+
+const RELEASE = `
+WITH line AS (
+  SELECT a.job_id, a.step_key AS key, a.number, a.fence, a.reserved_micro_usd AS reserved, a.escaped FROM attempts a
+  WHERE a.batch_id = $1 AND a.batch_line = ANY ($2) AND a.status = 'sent'
+), back AS (
+  UPDATE steps s SET
+    status = CASE WHEN stays THEN 'collected' ELSE 'pending' END, lane = CASE WHEN stays THEN 'batch' ELSE 'realtime' END,
+    lane_reason = $3, owner = NULL, batch_id = NULL, reserved_micro_usd = 0, wake_count = 0,
+    not_before = now() + CASE WHEN stays THEN $7 * interval '1 millisecond' ELSE interval '0' END,
+    wake_at = CASE WHEN stays THEN NULL ELSE now() + interval '10 seconds' END,
+    escaped_at = CASE WHEN stays THEN s.escaped_at ELSE now() END, escape_at = CASE WHEN stays THEN s.escape_at END,
+    batch_tries = s.batch_tries - CASE WHEN $8 THEN 0 ELSE 1 END
+  FROM line l, LATERAL (
+    SELECT $5::float8 IS NOT NULL AND (inner_s.escape_at IS NULL OR inner_s.escape_at > now() + $5 * interval '1 millisecond')
+      AND (inner_s.batch_tries < $6 OR NOT $8::boolean) AS stays
+    FROM steps inner_s WHERE inner_s.job_id = l.job_id AND inner_s.key = l.key
+  ) AS where_to
+  WHERE s.job_id = l.job_id AND s.key = l.key AND s.fence = l.fence AND s.status = 'sent'
+  RETURNING s.job_id, s.key, s.pool, s.fence, s.priority, s.status, l.number
+), dropped AS (
+  UPDATE steps s SET reserved_micro_usd = 0 FROM line l
+  WHERE s.job_id = l.job_id AND s.key = l.key AND s.fence = l.fence AND s.status = 'cancelled'
+), ended AS (
+  UPDATE attempts a SET status = CASE WHEN b.key IS NULL AND NOT l.escaped THEN 'cancelled' ELSE 'interrupted' END,
+    finished_at = now(), error_code = $3, error_message = $4, reserved_micro_usd = 0
+  FROM line l LEFT JOIN back b ON b.job_id = l.job_id AND b.key = l.key
+  WHERE a.job_id = l.job_id AND a.step_key = l.key AND a.number = l.number
+), given_back AS (
+  UPDATE jobs SET reserved_micro_usd = greatest(jobs.reserved_micro_usd - each.reserved, 0)
+  FROM (SELECT job_id, sum(reserved) AS reserved FROM line GROUP BY job_id) AS each WHERE jobs.id = each.job_id
+)
+SELECT job_id AS "jobId", key, pool, fence, priority, status = 'collected' AS collected, number FROM back`;
+
+/**
+ * Ends lines that the provider has not billed (their batch was refused, failed, expired or was cancelled), in one
+ * transaction: steps that still wait for them are collected again where time remains, else go to realtime; what the lines
+ * had booked is given back. Lines that have an outcome already are left alone.
+ */
+export async function releaseLines(database: Database, release: Release): Promise<ReleasedLines> {
+  const { batchId, lines, reason, message, batchTakesMs, maxBatches, delayMs, countsBatch } = release;
+  return database.transaction(async (transaction) => {
+    await transaction.query(LOCK_JOBS, [batchId, lines]);
+    await transaction.query(LOCK_STEPS, [batchId, lines]);
+    const rows = await transaction.query<StepWakeOfBatch & { collected: boolean; number: number }>(RELEASE, [
+      batchId,
+      lines,
+      reason,
+      message,
+      batchTakesMs,
+      maxBatches,
+      delayMs,
+      countsBatch,
+    ]);
+    const events = await appendEvents(
+      transaction,
+      rows.map(({ jobId, key: step, number: attempt }) => ({
+        jobId,
+        type: 'step.retried' as const,
+        data: { step, reason, attempt },
+      })),
+    );
+    const wakes = rows
+      .filter((row) => !row.collected)
+      .map(({ jobId, key, pool, fence, priority }) => ({ jobId, key, pool, fence, priority }));
+    return { collected: rows.length - wakes.length, wakes, events };
+  });
+}

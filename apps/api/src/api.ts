@@ -6,7 +6,13 @@ import { checkPlan, createOutputValidators } from '@millrace/plans';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
 import { announce } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
-import { createLiveFeed, createLivePublisher, createProducer, poolQueue } from '@millrace/transport';
+import {
+  announceRouteChange,
+  createLiveFeed,
+  createLivePublisher,
+  createProducer,
+  poolQueue,
+} from '@millrace/transport';
 import ownPackage from '../package.json' with { type: 'json' };
 import type { Express } from 'express';
 import { admit } from './auth/admit.ts';
@@ -30,6 +36,7 @@ import { checkReadiness } from './operations/readiness.ts';
 import { measureScaling } from './operations/scaling.ts';
 import { createLongPoll } from './results/long-poll.ts';
 import { createStreamEvents } from './results/stream-events.ts';
+import { routingRoutes } from './routing/routing-routes.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
 
 /** Puts the API together: what runs, in the order in which it starts. Nothing of it waits for PostgreSQL or Redis. */
@@ -105,6 +112,15 @@ export function createApi(
         listedHosts,
         enqueueDelivery: (deliveryId, fence, delayMs) =>
           producer.enqueueDeliveries([{ deliveryId, fence, delayMs }]),
+        log,
+      }),
+    ],
+    admitAdmin: admit(admission, 'admin'),
+    adminRoutes: [
+      routingRoutes({
+        database,
+        routes: config.routes,
+        announceChange: () => announceRouteChange(redis, names, onError),
         log,
       }),
     ],

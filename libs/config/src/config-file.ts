@@ -29,6 +29,13 @@ const providerSchema = z.strictObject({
 const routeSchema = z.strictObject({
   targets: z.array(z.strictObject({ target, weight: z.number().positive().default(1) })).min(1),
   fallback: z.array(target).default([]),
+  degraded: z
+    .union([
+      z.enum(['wait', 'fail']),
+      z.strictObject({ use: target }),
+      z.strictObject({ stale_for: z.string() }),
+    ])
+    .default('wait'),
 });
 
 const perMinute = z.int().min(1);

@@ -42,7 +42,16 @@ export interface PoolConfig {
 export interface RouteConfig {
   targets: readonly { target: string; weight: number }[];
   fallback: readonly string[];
+  degraded: DegradedMode;
 }
+
+/**
+ * What a route does while none of its targets can be used. `wait`: its calls wait, until their job's deadline. `fail`: they
+ * fail. `use`: they go to a last resort. `stale`: they get the last answer that an identical request of the tenant got
+ * within a time, and wait where there is none.
+ */
+export type DegradedMode =
+  { kind: 'wait' } | { kind: 'fail' } | { kind: 'use'; target: string } | { kind: 'stale'; forMs: number };
 
 /** How often, and how long apart, a failed call is sent again. */
 export interface RetryPolicy {

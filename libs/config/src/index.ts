@@ -1,8 +1,10 @@
 export { ConfigError } from './config.ts';
-export type { Config, PoolConfig, ProviderConfig, RetryPolicy, RouteConfig } from './config.ts';
+export type { Config, DegradedMode, PoolConfig, ProviderConfig, RetryPolicy, RouteConfig } from './config.ts';
 export { configFileSchema } from './config-file.ts';
 export type { ConfigFile } from './config-file.ts';
 export { loadConfig, loadConfigOrExit } from './load-config.ts';
+export { overlayRoutes } from './overlay-routes.ts';
+export type { LiveRoute, LiveRoutes, LiveTarget } from './overlay-routes.ts';
 export { poolOf } from './read-pools.ts';
 export { readSettings } from './read-settings.ts';
 export type { Environment } from './read-settings.ts';

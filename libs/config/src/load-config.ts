@@ -4,10 +4,11 @@ import { defaultRequestLimits, parseDurationMs } from '@millrace/contracts';
 import type { RequestLimits } from '@millrace/contracts';
 import { parse } from 'yaml';
 import { ConfigError } from './config.ts';
-import type { Config, ProviderConfig, RetryPolicy, RouteConfig } from './config.ts';
+import type { Config, ProviderConfig, RetryPolicy } from './config.ts';
 import { configFileSchema } from './config-file.ts';
 import type { ConfigFile } from './config-file.ts';
 import { readPools } from './read-pools.ts';
+import { readRoutes } from './read-routes.ts';
 import { readSettings } from './read-settings.ts';
 import type { Environment } from './read-settings.ts';
 import type { SettingName } from './settings.ts';
@@ -31,7 +32,6 @@ export function loadConfig(
       'MILLRACE_JOB_RETENTION: at least 24h, because idempotency keys live as long as their jobs',
     );
   }
-  const file = readFile(setting.MILLRACE_CONFIG, workingDirectory, problems);
   if (setting.MILLRACE_BLOB_STORE?.startsWith('s3://')) {
     for (const name of [
       'MILLRACE_BLOB_S3_ACCESS_KEY_ID',
@@ -40,9 +40,10 @@ export function loadConfig(
       if (setting[name] === null) problems.push(`${name} is not set, and MILLRACE_BLOB_STORE is in S3`);
     }
   }
+  const file = readFile(setting.MILLRACE_CONFIG, workingDirectory, problems);
   const providers = toProviders(file, environment, setting);
   const pools = readPools(file, providers, problems);
-  const routes = toRoutes(file, providers, problems);
+  const routes = readRoutes(file, providers, problems);
   const retry = toRetryPolicy(file, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze({
@@ -136,32 +137,6 @@ function toProviders(
     });
   }
   return providers;
-}
-
-const DEFAULT_ROUTES: ConfigFile['routes'] = {
-  cheap: { targets: [{ target: 'openai/gpt-6-luna', weight: 1 }], fallback: ['anthropic/claude-haiku-5-5'] },
-  quality: {
-    targets: [{ target: 'openai/gpt-6.1-sol', weight: 1 }],
-    fallback: ['anthropic/claude-sonnet-5-5'],
-  },
-};
-
-function toRoutes(
-  file: ConfigFile,
-  providers: ReadonlyMap<string, ProviderConfig>,
-  problems: string[],
-): ReadonlyMap<string, RouteConfig> {
-  const routes = new Map<string, RouteConfig>();
-  for (const [name, route] of Object.entries({ ...DEFAULT_ROUTES, ...file.routes })) {
-    for (const target of [...route.targets.map((each) => each.target), ...route.fallback]) {
-      const provider = target.slice(0, target.indexOf('/'));
-      if (!providers.has(provider)) {
-        problems.push(`routes.${name}: ${target} names the provider "${provider}", which is not configured`);
-      }
-    }
-    routes.set(name, { targets: route.targets, fallback: route.fallback });
-  }
-  return routes;
 }
 
 function toRetryPolicy(file: ConfigFile, problems: string[]): RetryPolicy {

@@ -11,6 +11,7 @@ export { hasEpoch, markEpoch } from './queues/epoch.ts';
 export { measureQueues } from './queues/measure-queues.ts';
 export type { QueueReading } from './queues/measure-queues.ts';
 export { createProducer } from './queues/producer.ts';
+export { announceRouteChange, onRouteChange } from './routes/route-signals.ts';
 export type {
   JobWakeRequest,
   StepWakeRequest,

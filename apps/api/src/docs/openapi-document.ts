@@ -1,6 +1,7 @@
 import { createDocument } from 'zod-openapi';
 import { jobPaths } from './job-paths.ts';
 import { operationsPaths } from './operations-paths.ts';
+import { routingPaths } from './routing-paths.ts';
 import { webhookMessages, webhookPaths } from './webhook-paths.ts';
 
 /** The OpenAPI 3.1 document, made from the schemas that parse requests and describe answers. */
@@ -18,7 +19,7 @@ export function createOpenApiDocument(version: string): ReturnType<typeof create
     tags: [
       { name: 'Jobs', description: 'Submit, watch and steer work.' },
       { name: 'Webhooks', description: 'Hear about ends instead of asking.' },
-      { name: 'Operations', description: 'Health, metrics, scaling.' },
+      { name: 'Operations', description: 'Health, metrics, scaling, routes.' },
     ],
     security: [{ bearer: [] }, { apiKey: [] }],
     components: {
@@ -32,7 +33,7 @@ export function createOpenApiDocument(version: string): ReturnType<typeof create
         },
       },
     },
-    paths: { ...jobPaths, ...webhookPaths, ...operationsPaths },
+    paths: { ...jobPaths, ...webhookPaths, ...routingPaths, ...operationsPaths },
     webhooks: webhookMessages,
   });
 }

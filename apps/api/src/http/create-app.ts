@@ -7,6 +7,7 @@ import { beginRequest } from './begin-request.ts';
 import { jsonBody } from './json-body.ts';
 import { listRoutes } from './list-routes.ts';
 import { answerProblems } from './problem-answer.ts';
+import { contextOf } from './request-context.ts';
 import { createRouteTable } from './route-table.ts';
 import { dataHeaders, pageHeaders } from './security-headers.ts';
 import { answerUnmatched } from './unmatched.ts';
@@ -18,8 +19,12 @@ export interface AppOptions {
   stopping: AbortSignal;
   /** Lets in keys with the scope `jobs`. */
   admitJobs: RequestHandler;
-  /** What is behind `admitJobs`: everything under `/v1`. */
+  /** What is behind `admitJobs`: everything under `/v1` but `/v1/admin`. */
   apiRoutes: readonly Router[];
+  /** Lets in keys with the scope `admin`. */
+  admitAdmin: RequestHandler;
+  /** What is behind `admitAdmin`: everything under `/v1/admin`. */
+  adminRoutes: readonly Router[];
   /** What lets people in by itself, or lets everybody in. */
   openRoutes: readonly Router[];
   /** The documentation's pages. */
@@ -47,13 +52,19 @@ export function createApp(options: AppOptions): Express {
   app.use(options.docsRoutes);
 
   app.use(dataHeaders());
-  app.use('/v1', options.admitJobs, jsonBody({ maxBytes: options.maxBodyBytes }));
-  for (const router of options.apiRoutes) app.use(router);
+  app.use('/v1/admin', options.admitAdmin);
+  app.use('/v1', unlessAdmitted(options.admitJobs), jsonBody({ maxBytes: options.maxBodyBytes }));
+  for (const router of [...options.adminRoutes, ...options.apiRoutes]) app.use(router);
   for (const router of options.openRoutes) app.use(router);
   table = createRouteTable(listRoutes(app));
   app.use(answerUnmatched(table));
   app.use(answerProblems(log));
   return app;
+}
+
+/** Asks for a key only where none was asked for yet: one request takes one from the tenant's minute. */
+function unlessAdmitted(admit: RequestHandler): RequestHandler {
+  return (request, response, next) => (contextOf(response).auth ? next() : admit(request, response, next));
 }
 
 /** Kept connections may bring requests after the listening has ended. */

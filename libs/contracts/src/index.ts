@@ -84,9 +84,11 @@ export { jobWakeSchema, stepWakeSchema, deliveryWakeSchema } from './wake.ts';
 export type { JobWake, StepWake, DeliveryWake } from './wake.ts';
 export { findWebhookUrlFault, isListedHost } from './webhook-url.ts';
 export {
+  batchEventTypes,
+  endpointEventTypes,
   webhookEndpointRequestSchema,
   webhookEndpointPatchSchema,
   webhookEndpointSchema,
   webhookDeliverySchema,
 } from './webhook.ts';
-export type { WebhookEndpointObject, WebhookDeliveryObject } from './webhook.ts';
+export type { EndpointEventType, WebhookEndpointObject, WebhookDeliveryObject } from './webhook.ts';

@@ -2,7 +2,19 @@ import { z } from 'zod';
 import { webhookEventTypes } from './job.ts';
 
 const urlSchema = z.url().max(2048);
-const eventsSchema = z.array(z.enum(webhookEventTypes)).min(1);
+/** The ends of batches that were created through `/v1/batches`, named as OpenAI names them. */
+export const batchEventTypes = [
+  'batch.completed',
+  'batch.failed',
+  'batch.expired',
+  'batch.cancelled',
+] as const;
+
+/** What an endpoint may subscribe to. Those of batches only go to endpoints that name them. */
+export const endpointEventTypes = [...webhookEventTypes, ...batchEventTypes] as const;
+export type EndpointEventType = (typeof endpointEventTypes)[number];
+
+const eventsSchema = z.array(z.enum(endpointEventTypes)).min(1);
 
 /** Body of `POST /v1/webhook_endpoints`. */
 export const webhookEndpointRequestSchema = z
@@ -29,7 +41,7 @@ export const webhookEndpointSchema = z
     id: z.string(),
     object: z.literal('webhook_endpoint'),
     url: z.string(),
-    events: z.array(z.enum(webhookEventTypes)),
+    events: z.array(z.enum(endpointEventTypes)),
     description: z.string(),
     enabled: z.boolean(),
     disabled_reason: z.string().nullable(),
@@ -50,7 +62,8 @@ export const webhookDeliverySchema = z
     object: z.literal('webhook_delivery'),
     event_id: z.string(),
     event_type: z.string(),
-    job_id: z.string(),
+    job_id: z.string().nullable().meta({ description: 'Null when it is about a batch.' }),
+    batch_id: z.string().nullable().meta({ description: 'The batch of `/v1/batches` that it is about.' }),
     endpoint_id: z.string().nullable(),
     url: z.string(),
     status: z.enum(['pending', 'delivered', 'exhausted', 'cancelled']),

@@ -55,6 +55,37 @@ export {
   countOpenJobs,
 } from './tenants/tenants.ts';
 export type { TenantRecord } from './tenants/tenants.ts';
+export { findAbandonedFiles, forgetFiles } from './client-batches/abandoned-files.ts';
+export { addClientLines } from './client-batches/add-lines.ts';
+export { clientBatchStatuses } from './client-batches/batch-row.ts';
+export type {
+  ClientBatch,
+  ClientBatchProblem,
+  ClientBatchStatus,
+  ClientBatchUsage,
+} from './client-batches/batch-row.ts';
+export { beginClientFinalizing } from './client-batches/begin-finalizing.ts';
+export { cancelClientBatch } from './client-batches/cancel-batch.ts';
+export { closeClientLines } from './client-batches/close-lines.ts';
+export { countTenantJobs } from './client-batches/count-tenant-jobs.ts';
+export { createClientBatch } from './client-batches/create-batch.ts';
+export { deleteFile } from './client-batches/delete-file.ts';
+export { failClientBatch } from './client-batches/fail-batch.ts';
+export type { ClientFile } from './client-batches/file-row.ts';
+export { findClientBatch } from './client-batches/find-batch.ts';
+export { findFile } from './client-batches/find-file.ts';
+export { findOpenClientBatches } from './client-batches/find-open-batches.ts';
+export type { OpenClientBatch } from './client-batches/find-open-batches.ts';
+export { findOpenClientLines } from './client-batches/find-open-lines.ts';
+export { finishClientBatch } from './client-batches/finish-batch.ts';
+export { listClientBatches } from './client-batches/list-batches.ts';
+export { listFiles } from './client-batches/list-files.ts';
+export { noteClientExpansion } from './client-batches/note-expansion.ts';
+export { pruneClientBatches } from './client-batches/prune-batches.ts';
+export { readClientResults } from './client-batches/read-results.ts';
+export type { ClientLineResult } from './client-batches/read-results.ts';
+export { startClientBatch } from './client-batches/start-batch.ts';
+export { beginFile, storeFile } from './client-batches/store-file.ts';
 export { claimDelivery } from './webhooks/claim-delivery.ts';
 export type { ClaimedDelivery } from './webhooks/claim-delivery.ts';
 export { createEndpoint } from './webhooks/create-endpoint.ts';

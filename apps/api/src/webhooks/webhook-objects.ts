@@ -27,6 +27,7 @@ export function toDeliveryObject(delivery: DeliveryRecord): WebhookDeliveryObjec
     event_id: delivery.eventId,
     event_type: delivery.eventType,
     job_id: delivery.jobId,
+    batch_id: delivery.batchId,
     endpoint_id: delivery.endpointId,
     url: delivery.url,
     status: delivery.status,

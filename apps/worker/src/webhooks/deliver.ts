@@ -59,7 +59,7 @@ export async function deliverWebhook(
   const delivery = await claimDelivery(database, deliveryId, settings.leaseMs);
   if (!delivery) return { outcome: 'skipped' };
 
-  crashPoint('webhook.before-post', delivery.job.id);
+  crashPoint('webhook.before-post', subjectOf(delivery));
   const { body, thin } = buildBody(delivery);
   const startedAt = performance.now();
   const answer = await postWebhook({
@@ -72,7 +72,7 @@ export async function deliverWebhook(
     now: dependencies.now,
   });
   const durationMs = Math.round(performance.now() - startedAt);
-  crashPoint('webhook.after-post', delivery.job.id);
+  crashPoint('webhook.after-post', subjectOf(delivery));
 
   const ended: DeliveryTry = {
     deliveryId,
@@ -84,13 +84,18 @@ export async function deliverWebhook(
     verdict: decideNextTry(answer, delivery.roundTry, dependencies.random),
   };
   const recorded = await recordTry(database, ended, settings.disableAfterMs);
-  crashPoint('webhook.after-record', delivery.job.id);
+  crashPoint('webhook.after-record', subjectOf(delivery));
   dependencies.onTry({ outcome: recorded.outcome, durationMs });
   dependencies.log.info(toLogFields(delivery, answer, recorded, { durationMs, thin }), 'webhook try');
 
   if (recorded.nextDelayMs !== null)
     await dependencies.enqueueDelivery(deliveryId, delivery.fence, recorded.nextDelayMs);
   return { outcome: recorded.outcome, fence: delivery.fence, nextDelayMs: recorded.nextDelayMs };
+}
+
+/** The id of the job or the batch that it tells of. */
+function subjectOf({ about }: ClaimedDelivery): string {
+  return about.kind === 'job' ? about.job.id : about.batchId;
 }
 
 /** The host only: paths and queries of webhook addresses often carry tokens. */
@@ -104,7 +109,7 @@ function toLogFields(
     delivery: delivery.id,
     request_id: delivery.requestId,
     tenant: delivery.tenantId,
-    job: delivery.job.id,
+    job: subjectOf(delivery),
     endpoint: delivery.endpointId ?? undefined,
     event_id: delivery.eventId,
     event_type: delivery.eventType,

@@ -9,6 +9,7 @@ WITH old AS (
   SELECT id, finished_at, steps_known FROM jobs
   WHERE finished_at < now() - $1 * interval '1 millisecond' AND NOT EXISTS (
     SELECT FROM webhook_deliveries d WHERE d.job_id = jobs.id AND d.status = 'pending')
+  AND NOT EXISTS (SELECT FROM client_batch_lines l WHERE l.job_id = jobs.id)
   ORDER BY finished_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
 ), weighed AS (
   SELECT id, sum(steps_known) OVER (ORDER BY finished_at, id) - steps_known AS steps_before FROM old

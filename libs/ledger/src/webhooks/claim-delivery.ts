@@ -1,5 +1,5 @@
-import type { WebhookEventType } from '@millrace/contracts';
-import type { Database } from '../database.ts';
+import type { EndpointEventType } from '@millrace/contracts';
+import type { Database, Queryable } from '../database.ts';
 import { findJob } from '../jobs/find-job.ts';
 import type { JobRecord } from '../jobs/job-row.ts';
 
@@ -13,7 +13,7 @@ export interface ClaimedDelivery {
   requestId: string;
   /** The webhook-id. */
   eventId: string;
-  eventType: WebhookEventType;
+  eventType: EndpointEventType;
   /** When the event happened, in milliseconds since 1970. */
   eventAt: number;
   endpointId: string | null;
@@ -24,21 +24,22 @@ export interface ClaimedDelivery {
   tryNumber: number;
   /** 1 for the first try since the delivery was made or last repeated: the place in the schedule. */
   roundTry: number;
-  /** The job as it is now. */
-  job: JobRecord;
+  /** What it tells of: a job as it is now, or a batch of the OpenAI-compatible routes. */
+  about: { kind: 'job'; job: JobRecord } | { kind: 'batch'; batchId: string };
 }
 
 const CLAIM = `
 WITH due AS (
-  SELECT d.id, d.tenant_id, d.job_id, d.endpoint_id FROM webhook_deliveries d
+  SELECT d.id, d.tenant_id, d.job_id, d.client_batch_id, d.endpoint_id FROM webhook_deliveries d
   WHERE d.id = $1 AND d.status = 'pending' AND d.not_before <= now() + interval '50 milliseconds'
   FOR NO KEY UPDATE
 ), receiver AS (
-  SELECT due.id, j.request_id, t.webhook_secret, e.url, e.secret,
+  SELECT due.id, coalesce(j.request_id, b.request_id) AS request_id, t.webhook_secret, e.url, e.secret,
     CASE WHEN e.previous_secret_expires_at > now() THEN e.previous_secret END AS previous_secret,
     due.endpoint_id IS NULL OR (e.enabled AND e.deleted_at IS NULL) AS open,
     e.disabled_reason IS NOT NULL AND e.deleted_at IS NULL AS gave_up
-  FROM due JOIN jobs j ON j.id = due.job_id JOIN tenants t ON t.id = due.tenant_id
+  FROM due LEFT JOIN jobs j ON j.id = due.job_id LEFT JOIN client_batches b ON b.id = due.client_batch_id
+    JOIN tenants t ON t.id = due.tenant_id
     LEFT JOIN webhook_endpoints e ON e.id = due.endpoint_id
 )
 UPDATE webhook_deliveries d SET
@@ -48,7 +49,7 @@ UPDATE webhook_deliveries d SET
   wake_at = CASE WHEN r.open THEN now() + $2 * interval '1 millisecond' END,
   wake_count = 0, fence = d.fence + 1, url = coalesce(r.url, d.url)
 FROM receiver r WHERE d.id = r.id
-RETURNING d.id, d.fence, d.tenant_id, d.job_id, d.event_id, d.event_type, d.created_at, d.endpoint_id, d.url, d.tries,
+RETURNING d.id, d.fence, d.tenant_id, d.job_id, d.client_batch_id, d.event_id, d.event_type, d.created_at, d.endpoint_id, d.url, d.tries,
   d.tries_before, d.status, r.request_id, coalesce(r.secret, r.webhook_secret) AS secret, r.previous_secret`;
 
 /**
@@ -64,11 +65,16 @@ export async function claimDelivery(
   return database.transaction(async (transaction) => {
     const [row] = await transaction.query<ClaimRow>(CLAIM, [deliveryId, leaseMs]);
     if (row?.status !== 'pending') return null;
-    const job = await findJob(transaction, row.tenant_id, row.job_id);
+    const about = await findSubject(transaction, row);
     // The delivery refers to it; deleting the job would have taken the delivery along.
-    if (!job) return null;
-    return toClaimedDelivery(row, job);
+    return about && toClaimedDelivery(row, about);
   });
+}
+
+async function findSubject(transaction: Queryable, row: ClaimRow): Promise<ClaimedDelivery['about'] | null> {
+  if (row.client_batch_id !== null) return { kind: 'batch', batchId: row.client_batch_id };
+  const job = row.job_id === null ? null : await findJob(transaction, row.tenant_id, row.job_id);
+  return job && { kind: 'job', job };
 }
 
 interface ClaimRow {
@@ -76,9 +82,10 @@ interface ClaimRow {
   fence: number;
   tenant_id: string;
   request_id: string;
-  job_id: string;
+  job_id: string | null;
+  client_batch_id: string | null;
   event_id: string;
-  event_type: WebhookEventType;
+  event_type: EndpointEventType;
   created_at: number;
   endpoint_id: string | null;
   url: string;
@@ -89,7 +96,7 @@ interface ClaimRow {
   previous_secret: string | null;
 }
 
-function toClaimedDelivery(row: ClaimRow, job: JobRecord): ClaimedDelivery {
+function toClaimedDelivery(row: ClaimRow, about: ClaimedDelivery['about']): ClaimedDelivery {
   return {
     id: row.id,
     fence: row.fence,
@@ -103,6 +110,6 @@ function toClaimedDelivery(row: ClaimRow, job: JobRecord): ClaimedDelivery {
     secrets: row.previous_secret === null ? [row.secret] : [row.secret, row.previous_secret],
     tryNumber: row.tries + 1,
     roundTry: row.tries - row.tries_before + 1,
-    job,
+    about,
   };
 }

@@ -1,5 +1,5 @@
 import { createId } from '@millrace/contracts';
-import type { WebhookEventType } from '@millrace/contracts';
+import type { EndpointEventType } from '@millrace/contracts';
 import type { Queryable } from '../database.ts';
 import { newWebhookSecret } from '../tenants/tenants.ts';
 import { endpointColumns, toEndpointRecord } from './endpoint-row.ts';
@@ -12,7 +12,7 @@ RETURNING ${endpointColumns}`;
 /** Makes an endpoint with a secret of its own. The secret is returned here, on rotation, and never again. */
 export async function createEndpoint(
   database: Queryable,
-  endpoint: { tenantId: string; url: string; events: readonly WebhookEventType[]; description: string },
+  endpoint: { tenantId: string; url: string; events: readonly EndpointEventType[]; description: string },
 ): Promise<{ endpoint: EndpointRecord; secret: string }> {
   const secret = newWebhookSecret();
   const [row] = await database.query<EndpointRow>(INSERT, [

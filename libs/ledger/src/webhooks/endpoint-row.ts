@@ -1,12 +1,12 @@
-import { webhookEventTypes } from '@millrace/contracts';
-import type { WebhookEventType } from '@millrace/contracts';
+import { endpointEventTypes } from '@millrace/contracts';
+import type { EndpointEventType } from '@millrace/contracts';
 
 /** A webhook endpoint without its secrets. Instants are milliseconds since 1970. */
 export interface EndpointRecord {
   id: string;
   tenantId: string;
   url: string;
-  events: WebhookEventType[];
+  events: EndpointEventType[];
   description: string;
   enabled: boolean;
   /** Why the platform disabled it; null when it is enabled or its owner disabled it. */
@@ -33,5 +33,5 @@ export interface EndpointRow extends Omit<EndpointRecord, 'events'> {
 
 /** Maps a row; event types that this version does not know are left out. */
 export function toEndpointRecord(row: EndpointRow): EndpointRecord {
-  return { ...row, events: webhookEventTypes.filter((type) => row.events.includes(type)) };
+  return { ...row, events: endpointEventTypes.filter((type) => row.events.includes(type)) };
 }

@@ -16,7 +16,9 @@ export interface DeliveryRecord {
   id: string;
   eventId: string;
   eventType: string;
-  jobId: string;
+  /** Null when it is about a batch. */
+  jobId: string | null;
+  batchId: string | null;
   /** Null when the job named the URL itself. */
   endpointId: string | null;
   url: string;
@@ -40,7 +42,7 @@ export interface DeliveryFilter {
   limit: number;
 }
 
-const COLUMNS = `id, event_id AS "eventId", event_type AS "eventType", job_id AS "jobId", endpoint_id AS "endpointId", url,
+const COLUMNS = `id, event_id AS "eventId", event_type AS "eventType", job_id AS "jobId", client_batch_id AS "batchId", endpoint_id AS "endpointId", url,
   status, created_at AS "createdAt", CASE WHEN status = 'pending' THEN not_before END AS "nextTryAt",
   finished_at AS "finishedAt"`;
 

@@ -1,4 +1,4 @@
-import type { WebhookEventType } from '@millrace/contracts';
+import type { EndpointEventType } from '@millrace/contracts';
 import type { Database } from '../database.ts';
 import { closeDeliveries } from './close-deliveries.ts';
 import { endpointColumns, toEndpointRecord } from './endpoint-row.ts';
@@ -7,7 +7,7 @@ import type { EndpointRecord, EndpointRow } from './endpoint-row.ts';
 /** What may change about an endpoint; what is undefined stays. */
 export interface EndpointPatch {
   url?: string | undefined;
-  events?: readonly WebhookEventType[] | undefined;
+  events?: readonly EndpointEventType[] | undefined;
   description?: string | undefined;
   enabled?: boolean | undefined;
 }

@@ -1,0 +1,35 @@
+import type { Queryable } from '../database.ts';
+import { fileColumns } from './file-row.ts';
+import type { ClientFile } from './file-row.ts';
+
+const BEGIN = `
+INSERT INTO client_files (id, tenant_id, status, expires_at)
+VALUES ($1, $2, 'uploading', now() + $3 * interval '1 millisecond')`;
+
+const STORE = `
+UPDATE client_files SET status = 'stored', purpose = $2, file_name = $3, bytes = $4,
+  expires_at = created_at + $5 * interval '1 second'
+WHERE id = $1 AND status = 'uploading' AND expires_at > now() RETURNING ${fileColumns}`;
+
+/** Notes that a content is about to be written under an id. What is not stored within `leaseMs` is removed by the scheduler. */
+export async function beginFile(
+  database: Queryable,
+  file: { id: string; tenantId: string; leaseMs: number },
+): Promise<void> {
+  await database.query(BEGIN, [file.id, file.tenantId, file.leaseMs]);
+}
+
+/** Makes a written content a file that its tenant sees; null when the upload took longer than its lease. */
+export async function storeFile(
+  database: Queryable,
+  file: { id: string; purpose: string; fileName: string; bytes: number; lifeSeconds: number | null },
+): Promise<ClientFile | null> {
+  const [row] = await database.query<ClientFile>(STORE, [
+    file.id,
+    file.purpose,
+    file.fileName,
+    file.bytes,
+    file.lifeSeconds,
+  ]);
+  return row ?? null;
+}

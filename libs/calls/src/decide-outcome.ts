@@ -1,4 +1,4 @@
-import type { CallFailure, ErrorCode, JobError, Json } from '@millrace/contracts';
+import type { CallFailure, ErrorCode, JobError, Json, Lane } from '@millrace/contracts';
 
 /** What came of a claim, as far as the decision needs it. */
 export type Happening =
@@ -38,6 +38,8 @@ export interface Situation {
   nextTarget: string | null;
   /** A target that could take the call at once while this one cannot; null when there is none, or nobody asked. */
   freeTarget: string | null;
+  /** How the call was served; absent: realtime. */
+  lane?: Lane;
 }
 
 export interface OutcomePolicy {
@@ -83,6 +85,7 @@ export function decideOutcome(
   policy: OutcomePolicy,
   random: number,
 ): Outcome {
+  if (situation.lane === 'flex' && isFlexRefused(happening)) return leaveFlex();
   switch (happening.kind) {
     case 'answered':
       return { kind: 'complete', output: happening.output };
@@ -120,6 +123,20 @@ export function decideOutcome(
 
 const LOST =
   'The call was sent and its answer was lost; the provider may have billed it. Decide whether to send it again.';
+
+/**
+ * OpenAI's flex has no room (429 "Resource Unavailable", not billed), or not for this model (400): the same call is sent in
+ * realtime at once, and neither the pool nor the target is to blame.
+ */
+function isFlexRefused(happening: Happening): boolean {
+  if (happening.kind !== 'failed' && happening.kind !== 'refused') return false;
+  const { httpStatus, scope, code } = happening.failure;
+  return code === 'provider_refused_request' ? httpStatus === 400 : httpStatus === 429 && scope !== 'account';
+}
+
+function leaveFlex(): Outcome {
+  return { kind: 'retry', delayMs: 0, reason: 'flex_refused', countsAttempt: true, park: null };
+}
 
 /** An answer that does not fit the schema is repaired with the error as feedback, unless that is pointless. */
 function decideMisfit(

@@ -1,5 +1,8 @@
+export { chooseLane, escapeMarginMs, expectedBatchMs } from './choose-lane.ts';
+export type { BatchRefusal, LaneAnswer, LaneQuestion } from './choose-lane.ts';
 export { chooseTarget, splitTarget } from './choose-target.ts';
 export type { TargetChoice } from './choose-target.ts';
+export { createBatchPorts } from './create-batch-ports.ts';
 export { createProviders, isListed } from './create-providers.ts';
 export { decideOutcome } from './decide-outcome.ts';
 export type { AbortReason, Happening, Outcome, OutcomePolicy, Situation } from './decide-outcome.ts';
@@ -8,3 +11,4 @@ export type { CallContext, JudgedCall } from './judge-call.ts';
 export { prepareCall } from './prepare-call.ts';
 export type { PreparedCall, PrepareOptions } from './prepare-call.ts';
 export { toStepOutcome } from './to-step-outcome.ts';
+export { shapeOf } from './shape-of.ts';

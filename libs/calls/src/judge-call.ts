@@ -100,8 +100,10 @@ function bill(
   estimated: boolean,
 ): AttemptEnd['usage'] {
   const cost = prepared.price(usage, tier);
+  const isCheaper = tier === 'batch' || tier === 'flex';
   return {
     ...usage,
+    ...(isCheaper ? { realtimeMicroUsd: prepared.price(usage, null).microUsd } : {}),
     costMicroUsd: cost.microUsd,
     priceKnown: cost.known,
     estimated,

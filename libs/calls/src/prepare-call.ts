@@ -42,13 +42,16 @@ export function prepareCall(step: ClaimedStep, options: PrepareOptions): Prepare
     messages: repair === null ? request.messages : repairMessages(request, repair.answer, repair.feedback),
     output: request.output,
     maxOutputTokens: facts && facts.maxOutput > 0 ? Math.min(wanted, facts.maxOutput) : wanted,
+    ...(step.lane === 'flex' ? { serviceTier: 'flex' as const } : {}),
     requestTag: `${step.jobId}/${step.key}#${step.fence}`,
     timeoutMs: timeLeftMs(step, options),
   };
   const inputTokens = estimateInputTokens(call, facts?.tokenizerFactor ?? 1);
   const at = new Date(options.now());
   const unsent = { ...priced, inputTokens, maxOutputTokens: call.maxOutputTokens, tier: null, at };
-  const worstCase = worstCaseMicroUsd(options.catalogue, unsent);
+  const standard = worstCaseMicroUsd(options.catalogue, unsent);
+  const batch = worstCaseMicroUsd(options.catalogue, { ...unsent, tier: 'batch' });
+  const worstCase = step.lane === 'batch' && batch.known ? batch : standard;
   return {
     provider,
     call,

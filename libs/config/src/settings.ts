@@ -121,7 +121,7 @@ export const settings = {
   MILLRACE_TENANT_MAX_OPEN_JOBS: setting(
     whole(1, 100_000_000),
     '200000',
-    ['api'],
+    ['api', 'scheduler'],
     'Jobs that one tenant may have open, unless its own limit says otherwise.',
   ),
   MILLRACE_TENANT_REQUESTS_PER_MINUTE: setting(
@@ -161,6 +161,36 @@ export const settings = {
     ['scheduler'],
     'After how long without a sign of life another scheduler leads.',
   ),
+  MILLRACE_BATCH_COLLECT_AGE: setting(
+    duration,
+    '60s',
+    ['worker', 'scheduler'],
+    'How long a step of the batch lane waits for others before its batch is submitted.',
+  ),
+  MILLRACE_BATCH_MAX_LINES: setting(
+    whole(1, 100_000),
+    '50000',
+    ['scheduler'],
+    'Most lines of one provider batch; the provider’s own limit holds as well.',
+  ),
+  MILLRACE_BATCH_PILOT_FROM: setting(
+    whole(1, 1_000_000),
+    '20',
+    ['scheduler'],
+    'From how many lines on a request of a new shape is tried once in realtime before they are submitted.',
+  ),
+  MILLRACE_BATCH_POLL_INTERVAL: setting(
+    duration,
+    '60s',
+    ['scheduler'],
+    'Longest time between two looks at a provider batch; the first ones come sooner.',
+  ),
+  MILLRACE_BATCH_ESCAPE_MARGIN: setting(
+    duration,
+    '15m',
+    ['worker', 'scheduler'],
+    'Least time before its deadline at which a step leaves the batch lane for realtime; experience lengthens it.',
+  ),
   MILLRACE_JOB_RETENTION: setting(
     duration,
     '30d',
@@ -199,13 +229,23 @@ export const settings = {
     ['api', 'scheduler'],
     'The secret of that key. Required with one.',
   ),
-  OPENAI_API_KEY: setting(text, null, ['worker', 'stack'], 'Configures the provider `openai`.'),
-  OPENAI_BASE_URL: setting(httpUrl, null, ['worker', 'stack'], 'Another address for the provider `openai`.'),
-  ANTHROPIC_API_KEY: setting(text, null, ['worker', 'stack'], 'Configures the provider `anthropic`.'),
+  OPENAI_API_KEY: setting(text, null, ['worker', 'scheduler', 'stack'], 'Configures the provider `openai`.'),
+  OPENAI_BASE_URL: setting(
+    httpUrl,
+    null,
+    ['worker', 'scheduler', 'stack'],
+    'Another address for the provider `openai`.',
+  ),
+  ANTHROPIC_API_KEY: setting(
+    text,
+    null,
+    ['worker', 'scheduler', 'stack'],
+    'Configures the provider `anthropic`.',
+  ),
   ANTHROPIC_BASE_URL: setting(
     httpUrl,
     null,
-    ['worker', 'stack'],
+    ['worker', 'scheduler', 'stack'],
     'Another address for the provider `anthropic`.',
   ),
   MILLRACE_DATA_DIR: setting(

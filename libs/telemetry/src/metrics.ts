@@ -33,6 +33,12 @@ export interface Metrics {
   reconciled: Counter<'kind'>;
   transportLosses: Counter;
   leader: Gauge;
+  wantedConcurrency: Gauge<'pool'>;
+  grantedConcurrency: Gauge<'pool'>;
+  feedableConcurrency: Gauge<'pool'>;
+  bottleneck: Gauge<'pool' | 'reason'>;
+  wantedWorkers: Gauge;
+  liveWorkers: Gauge;
   openJobs: Gauge<'status'>;
   openSteps: Gauge<'pool' | 'status' | 'priority'>;
   oldestStepSeconds: Gauge<'pool'>;
@@ -40,6 +46,17 @@ export interface Metrics {
   overdueSeconds: Gauge;
   queueJobs: Gauge<'queue' | 'state'>;
   watchers: Gauge<'kind'>;
+  batchCollected: Gauge<'target'>;
+  batchCollectedSeconds: Gauge<'target'>;
+  batches: Gauge<'target' | 'state'>;
+  batchesEnded: Counter<'target' | 'outcome'>;
+  batchLines: Counter<'target' | 'outcome'>;
+  batchSeconds: Histogram<'target'>;
+  batchEscapes: Counter<'reason'>;
+  batchPaidTwice: Counter<'target'>;
+  batchPaidTwiceUsd: Counter<'target'>;
+  batchSavedUsd: Counter<'target'>;
+  batchUsageMismatches: Counter<'target'>;
 }
 
 /** Makes a registry with all metrics and the process's own (CPU, memory, event-loop lag). */
@@ -108,12 +125,52 @@ export function createMetrics(app: string): Metrics {
       'Times that Redis was found to have lost its content.',
     ),
     leader: gauge('scheduler_leader', '1 in the scheduler that leads.'),
+    wantedConcurrency: gauge('scaling_wanted_concurrency', 'Calls that should run at a time.', ['pool']),
+    grantedConcurrency: gauge('scaling_granted_concurrency', 'Calls that the live workers may run.', [
+      'pool',
+    ]),
+    feedableConcurrency: gauge('scaling_feedable_concurrency', 'Calls that the limits can feed.', ['pool']),
+    bottleneck: gauge('scaling_bottleneck', '1 for what decides the wanted concurrency.', ['pool', 'reason']),
+    wantedWorkers: gauge('scaling_wanted_workers', 'Worker processes that there should be.'),
+    liveWorkers: gauge('scaling_live_workers', 'Worker processes that were heard of lately.'),
     openJobs: gauge('jobs_open', 'Jobs that have not ended, by state.', ['status']),
     openSteps: gauge('steps_open', 'Steps that have not ended.', ['pool', 'status', 'priority']),
     oldestStepSeconds: gauge('steps_oldest_age_seconds', 'Age of the oldest waiting step.', ['pool']),
     pendingDeliveries: gauge('webhook_deliveries_pending', 'Deliveries that are still tried.'),
     overdueSeconds: gauge('ledger_overdue_seconds', 'How long the longest overdue row has been overdue.'),
     queueJobs: gauge('queue_jobs', 'BullMQ jobs by queue and state.', ['queue', 'state']),
+    batchCollected: gauge('batch_collected', 'Steps that wait for a provider batch.', ['target']),
+    batchCollectedSeconds: gauge('batch_collected_oldest_age_seconds', 'Age of the oldest of them.', [
+      'target',
+    ]),
+    batches: gauge('provider_batches_open', 'Provider batches that have not ended, by state.', [
+      'target',
+      'state',
+    ]),
+    batchesEnded: counter('provider_batches_ended_total', 'Provider batches that ended.', [
+      'target',
+      'outcome',
+    ]),
+    batchLines: counter('batch_lines_total', 'Lines of provider batches by what became of them.', [
+      'target',
+      'outcome',
+    ]),
+    batchSeconds: new Histogram({
+      name: 'millrace_provider_batch_seconds',
+      help: 'From submission to the end of a provider batch.',
+      labelNames: ['target'],
+      buckets: [10, 60, 300, 900, 1800, 3600, 7200, 14_400, 28_800, 57_600, 86_400],
+      registers: [registry],
+    }),
+    batchEscapes: counter('batch_escapes_total', 'Steps that left the batch lane for realtime.', ['reason']),
+    batchPaidTwice: counter('batch_paid_twice_total', 'Lines answered after their steps had left.', [
+      'target',
+    ]),
+    batchPaidTwiceUsd: counter('batch_paid_twice_usd_total', 'What those lines cost.', ['target']),
+    batchSavedUsd: counter('batch_saved_usd_total', 'What realtime would have cost more.', ['target']),
+    batchUsageMismatches: counter('batch_usage_mismatches_total', 'Batches whose bill differs from ours.', [
+      'target',
+    ]),
     watchers: gauge('watchers', 'Open long polls and event streams.', ['kind']),
   };
 }

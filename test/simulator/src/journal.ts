@@ -1,4 +1,5 @@
 import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs';
+import type { Note } from './journal-notes.ts';
 import { parseJson } from './json-value.ts';
 import type { Vendor } from './model-catalogue.ts';
 
@@ -43,7 +44,10 @@ export interface EndedEntry {
   readonly fault: string | null;
 }
 
-export type JournalEntry = AcceptedEntry | EndedEntry;
+/** A note on a file or a batch, numbered in one row with the requests. */
+export type NotedEntry = Note & { readonly sequence: number; readonly at: string };
+
+export type JournalEntry = AcceptedEntry | EndedEntry | NotedEntry;
 
 /** One request with its end, if it has one yet. */
 export interface JournalledCall extends AcceptedEntry {
@@ -54,6 +58,7 @@ export interface Journal {
   /** Numbers and writes the start of a request; gives its sequence number. */
   accept(entry: Omit<AcceptedEntry, 'event' | 'sequence' | 'at'>): number;
   end(entry: Omit<EndedEntry, 'event' | 'at'>): void;
+  note(note: Note): void;
   /** The newest entries, oldest first, of those with a higher sequence. */
   entries(afterSequence?: number): readonly JournalEntry[];
   clear(): void;
@@ -86,6 +91,10 @@ export function createJournal(path: string | null, inMemory: () => number, realM
     },
     end(entry) {
       append({ event: 'ended', at: new Date(realMs()).toISOString(), ...entry });
+    },
+    note(note) {
+      lastSequence += 1;
+      append({ ...note, sequence: lastSequence, at: new Date(realMs()).toISOString() });
     },
     entries: (afterSequence = 0) =>
       afterSequence === 0 ? [...kept] : kept.filter((entry) => entry.sequence > afterSequence),

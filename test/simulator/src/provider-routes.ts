@@ -16,11 +16,10 @@ import { responsesEndpoint } from './openai/responses-endpoint.ts';
 import { cancelResponse, deleteResponse, getResponse } from './openai/stored-responses.ts';
 import type { Simulator } from './simulator.ts';
 
-/** Every route of both vendors, and how to release what they hold. */
-export function providerRoutes(simulator: Simulator): { routes: readonly Route[]; stop: () => void } {
+/** Every route of both vendors. */
+export function providerRoutes(simulator: Simulator): readonly Route[] {
   const responses = createResponseStore();
   const { routes: ofFiles, files } = fileRoutes(simulator);
-  const batches = batchRoutes(simulator, files);
   const call = (dialect: Vendor, path: string, endpoint: CallEndpoint): Route => ({
     dialect,
     method: 'POST',
@@ -33,27 +32,21 @@ export function providerRoutes(simulator: Simulator): { routes: readonly Route[]
     path,
     serve: (exchange) => serveJson(simulator, exchange, handler),
   });
-  return {
-    routes: [
-      call('openai', '/chat/completions', chatEndpoint()),
-      call('openai', '/responses', responsesEndpoint(responses)),
-      json('openai', 'GET', '/responses/{id}', getResponse(responses)),
-      json('openai', 'POST', '/responses/{id}/cancel', cancelResponse(responses)),
-      json('openai', 'DELETE', '/responses/{id}', deleteResponse(responses)),
-      call('openai', '/embeddings', embeddingsEndpoint()),
-      json('openai', 'GET', '/models', listOpenaiModels),
-      json('openai', 'GET', '/models/{id}', getOpenaiModel),
-      ...ofFiles,
-      ...batches.routes,
-      call('anthropic', '/messages', messagesEndpoint()),
-      json('anthropic', 'POST', '/messages/count_tokens', countMessageTokens),
-      json('anthropic', 'GET', '/models', listAnthropicModels),
-      json('anthropic', 'GET', '/models/{id}', getAnthropicModel),
-      ...messageBatchRoutes(simulator),
-    ],
-    stop() {
-      batches.stop();
-      files.stop();
-    },
-  };
+  return [
+    call('openai', '/chat/completions', chatEndpoint()),
+    call('openai', '/responses', responsesEndpoint(responses)),
+    json('openai', 'GET', '/responses/{id}', getResponse(responses)),
+    json('openai', 'POST', '/responses/{id}/cancel', cancelResponse(responses)),
+    json('openai', 'DELETE', '/responses/{id}', deleteResponse(responses)),
+    call('openai', '/embeddings', embeddingsEndpoint()),
+    json('openai', 'GET', '/models', listOpenaiModels),
+    json('openai', 'GET', '/models/{id}', getOpenaiModel),
+    ...ofFiles,
+    ...batchRoutes(simulator, files),
+    call('anthropic', '/messages', messagesEndpoint()),
+    json('anthropic', 'POST', '/messages/count_tokens', countMessageTokens),
+    json('anthropic', 'GET', '/models', listAnthropicModels),
+    json('anthropic', 'GET', '/models/{id}', getAnthropicModel),
+    ...messageBatchRoutes(simulator),
+  ];
 }

@@ -1,4 +1,5 @@
 import { isObject, type JsonObject } from './json-value.ts';
+import type { Vendor } from './model-catalogue.ts';
 
 /** Limits of one account and model group in one sliding window; `null` means unlimited. */
 export interface GroupLimits {
@@ -29,11 +30,41 @@ export interface LimitsConfig {
   readonly retryAfterGraceMs: number;
 }
 
-export interface BatchTimes {
+/** Durations of a provider batch on the movable clock, and the limits of both batch APIs. `null`: no limit. */
+export interface BatchConfig {
   readonly validateMs: number;
+  /** From the first line to the last, whatever their number … */
   readonly runMs: number;
+  /** … and by model, instead of it. */
+  readonly modelRunMs: Readonly<Record<string, number>>;
+  /** Added for each line. */
+  readonly perLineMs: number;
+  /** Each batch takes up to this share less or more: 0.2 is 80 % to 120 %. */
+  readonly jitter: number;
   readonly finalizeMs: number;
   readonly cancelMs: number;
+  /** A batch that has not ended this long after its creation expires. */
+  readonly windowMs: number;
+  /** Anthropic: results are gone this long after the batch's creation. */
+  readonly resultsMs: number;
+  /** How often batches move on by themselves, in real time. */
+  readonly tickMs: number;
+  readonly maxRequests: Readonly<Record<Vendor, number>>;
+  /** OpenAI: prompt tokens in batches of one model that have not ended … */
+  readonly enqueuedTokens: number | null;
+  /** … and by model, instead of it. */
+  readonly modelEnqueuedTokens: Readonly<Record<string, number>>;
+  /** Anthropic: requests in batches that have not ended. */
+  readonly queuedRequests: number | null;
+  /** OpenAI: batches created in an hour of the movable clock. */
+  readonly createdPerHour: number | null;
+}
+
+/** Where events of OpenAI batches are posted, signed as Standard Webhooks say. */
+export interface WebhookConfig {
+  readonly url: string | null;
+  /** `whsec_` and base64, or plain text. */
+  readonly secret: string;
 }
 
 export interface SimulatorConfig {
@@ -51,8 +82,8 @@ export interface SimulatorConfig {
   readonly faults: readonly JsonObject[];
   /** Further models by id: `{vendor, input, output, contextTokens, limitGroup, …}`. */
   readonly models: Readonly<Record<string, JsonObject>>;
-  /** Durations of a provider batch on the movable clock. */
-  readonly batches: BatchTimes;
+  readonly batches: BatchConfig;
+  readonly webhooks: WebhookConfig;
   /** Reasoning tokens that each call of an OpenAI reasoning model spends. */
   readonly reasoningTokens: number;
   /** True: a prompt prefix of 1,024 tokens or more that was seen before is billed as cached. */
@@ -100,7 +131,24 @@ export function defaultConfig(): SimulatorConfig {
     keys: null,
     faults: [],
     models: {},
-    batches: { validateMs: 1_000, runMs: 600_000, finalizeMs: 1_000, cancelMs: 1_000 },
+    batches: {
+      validateMs: 1_000,
+      runMs: 600_000,
+      modelRunMs: {},
+      perLineMs: 0,
+      jitter: 0,
+      finalizeMs: 1_000,
+      cancelMs: 1_000,
+      windowMs: 24 * 3_600_000,
+      resultsMs: 29 * 24 * 3_600_000,
+      tickMs: 50,
+      maxRequests: { openai: 50_000, anthropic: 100_000 },
+      enqueuedTokens: null,
+      modelEnqueuedTokens: {},
+      queuedRequests: 500_000,
+      createdPerHour: 2_000,
+    },
+    webhooks: { url: null, secret: 'whsec_c2ltdWxhdG9yLXdlYmhvb2stc2VjcmV0' },
     reasoningTokens: 0,
     promptCache: false,
     journalInMemory: 200_000,
@@ -114,7 +162,13 @@ export function patchConfig(config: SimulatorConfig, patch: unknown): SimulatorC
 }
 
 /** Objects whose keys are ids rather than settings. */
-const FREE_KEYS: readonly string[] = ['models.', 'limits.groups.', 'limits.accounts.'];
+const FREE_KEYS: readonly string[] = [
+  'models.',
+  'limits.groups.',
+  'limits.accounts.',
+  'batches.modelRunMs.',
+  'batches.modelEnqueuedTokens.',
+];
 
 function merge(base: JsonObject, patch: JsonObject, path: string): JsonObject {
   const merged: JsonObject = { ...base };

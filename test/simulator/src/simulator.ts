@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { createBatchRunner, type BatchRunner } from './batches/batch-runner.ts';
+import { createScratchFolder, type ScratchFolder } from './batches/scratch-folder.ts';
 import { createBill, type Bill } from './billing/bill.ts';
 import { createFaultRules, type FaultRules } from './faults/fault-rules.ts';
 import { createJournal, type Journal } from './journal.ts';
@@ -19,6 +21,10 @@ export interface Simulator {
   readonly counter: TokenCounter;
   readonly limits: AccountLimits;
   readonly bill: Bill;
+  /** The batches of both vendors. */
+  readonly batches: BatchRunner;
+  /** Where files and what batches read and write lies. */
+  readonly scratch: ScratchFolder;
   readonly faults: FaultRules;
   readonly prefixes: PrefixCache;
   readonly random: () => number;
@@ -45,6 +51,8 @@ export function createSimulator(initial: SimulatorConfig, journalPath: string | 
     counter: createTokenCounter(),
     limits: createAccountLimits(() => config),
     bill: createBill(),
+    batches: createBatchRunner(() => config.batches.tickMs),
+    scratch: createScratchFolder(),
     faults,
     prefixes: createPrefixCache(clock.monotonicMs),
     random,

@@ -24,6 +24,8 @@ export interface RunningSimulator {
   journal(): readonly JournalEntry[];
   /** Lays a patch over the configuration; TypeError on an unknown setting. */
   configure(patch: ConfigPatch): void;
+  /** Moves the clock of batches and files; resolves when all batches are where it is. */
+  advance(durationMs: number): Promise<void>;
   /** Cuts what is open and frees the port; may be called twice. */
   stop(): Promise<void>;
 }
@@ -32,8 +34,7 @@ export interface RunningSimulator {
 export async function startSimulator(options: SimulatorOptions = {}): Promise<RunningSimulator> {
   const config = patchConfig(defaultConfig(), options.config ?? {});
   const simulator = createSimulator(config, options.journalPath ?? null);
-  const { routes, stop: stopRoutes } = providerRoutes(simulator);
-  const table = createRouteTable(routes);
+  const table = createRouteTable(providerRoutes(simulator));
   const control = createControl(simulator);
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     const served =
@@ -56,9 +57,14 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Ru
     configure: (patch) => {
       simulator.configure(patch);
     },
+    async advance(durationMs) {
+      simulator.clock.advance(durationMs);
+      await simulator.batches.settle();
+    },
     stop() {
-      stopping ??= close(server).then(() => {
-        stopRoutes();
+      stopping ??= close(server).then(async () => {
+        await simulator.batches.stop();
+        simulator.scratch.remove();
         simulator.journal.close();
       });
       return stopping;

@@ -169,6 +169,7 @@ function chooseFault(
   return simulator.faults.choose({
     dialect: exchange.dialect,
     path: exchange.path,
+    method: exchange.method,
     model: call.model,
     account: exchange.account,
     promptText: call.promptText,

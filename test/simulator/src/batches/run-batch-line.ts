@@ -3,9 +3,9 @@ import { composeAnswer } from '../answer/compose-answer.ts';
 import type { AnswerWriter } from '../answer/answer-writer.ts';
 import type { Answer } from '../answer/compose-answer.ts';
 import type { ModelCall } from '../answer/model-call.ts';
-import { noTokens, type BilledTokens } from '../billing/bill.ts';
+import { noTokens, usdText, type BilledTokens } from '../billing/bill.ts';
 import { errorOfFault } from '../faults/error-faults.ts';
-import { isErrorFault } from '../faults/fault-kinds.ts';
+import { isErrorFault, type Fault } from '../faults/fault-kinds.ts';
 import { isVendorError, type VendorError } from '../http/vendor-error.ts';
 import { stringOf, type JsonObject } from '../json-value.ts';
 import type { Vendor } from '../model-catalogue.ts';
@@ -19,6 +19,8 @@ interface BatchLine {
   readonly customId: string;
   readonly path: string;
   readonly body: JsonObject;
+  /** What befalls it if neither its prompt nor a rule orders another fault. */
+  readonly fault: Fault | null;
 }
 
 /** How a line's endpoint reads and writes. */
@@ -28,7 +30,12 @@ export interface LineEndpoint {
 }
 
 export type LineOutcome =
-  | { readonly kind: 'answered'; readonly body: unknown; readonly billed: BilledTokens }
+  | {
+      readonly kind: 'answered';
+      readonly body: unknown;
+      readonly billed: BilledTokens;
+      readonly nanoUsd: number;
+    }
   | { readonly kind: 'refused'; readonly error: VendorError }
   /** Never answered: the batch's window ends first. */
   | { readonly kind: 'stuck' };
@@ -51,9 +58,10 @@ export function runBatchLine(simulator: Simulator, line: BatchLine, endpoint: Li
   });
   const { outcome, fault } = outcomeOf(simulator, line, endpoint);
   const billed = outcome.kind === 'answered' ? outcome.billed : noTokens();
+  const status = outcome.kind === 'answered' ? 200 : outcome.kind === 'refused' ? outcome.error.status : null;
   simulator.journal.end({
     sequence,
-    status: outcome.kind === 'answered' ? 200 : outcome.kind === 'refused' ? outcome.error.status : null,
+    status,
     chargedTokens: 0,
     bytesSent: outcome.kind === 'answered' ? Buffer.byteLength(JSON.stringify(outcome.body)) : 0,
     inputTokens: billed.inputTokens,
@@ -63,8 +71,21 @@ export function runBatchLine(simulator: Simulator, line: BatchLine, endpoint: Li
     aborted: false,
     fault,
   });
+  simulator.journal.note({
+    event: 'line.ended',
+    account: line.account,
+    batchId: line.batchId,
+    customId: line.customId,
+    result: RESULTS[outcome.kind],
+    status,
+    inputTokens: billed.inputTokens,
+    outputTokens: billed.outputTokens,
+    billedUsd: usdText(outcome.kind === 'answered' ? outcome.nanoUsd : 0),
+  });
   return outcome;
 }
+
+const RESULTS = { answered: 'succeeded', refused: 'errored', stuck: 'stuck' } as const;
 
 function outcomeOf(
   simulator: Simulator,
@@ -73,15 +94,17 @@ function outcomeOf(
 ): { outcome: LineOutcome; fault: string | null } {
   const call = endpoint.read(line.body);
   if (isVendorError(call)) return { outcome: { kind: 'refused', error: call }, fault: null };
-  const fault = simulator.faults.choose({
+  const ordered = simulator.faults.choose({
     dialect: line.dialect,
     path: line.path,
+    method: 'BATCH',
     model: call.model,
     account: line.account,
     promptText: call.promptText,
     markers: call.markers.faults,
     countBy: line.customId,
   });
+  const fault = ordered ?? line.fault;
   if (fault !== null && isErrorFault(fault.kind)) {
     const error = errorOfFault(line.dialect, fault.kind, fault, call.model);
     return { outcome: { kind: 'refused', error }, fault: fault.kind };
@@ -93,9 +116,9 @@ function outcomeOf(
     cacheWriteTokens: 0,
     reasoningTokens: simulator.config().reasoningTokens,
   });
-  simulator.bill.add(line.account, call.card, 'batch', answer.billed);
+  const nanoUsd = simulator.bill.add(line.account, call.card, 'batch', answer.billed);
   const body = endpoint.write(call, answer).whole();
-  return { outcome: { kind: 'answered', body, billed: answer.billed }, fault: fault?.kind ?? null };
+  return { outcome: { kind: 'answered', body, billed: answer.billed, nanoUsd }, fault: fault?.kind ?? null };
 }
 
 /** A fixed order in which lines are answered: not the order of the input, as with the vendors. */

@@ -14,7 +14,7 @@ export function createControl(
     const url = new URL(request.url ?? '/', 'http://simulator');
     const body = received === 'too_large' || received.text === '' ? {} : parseJson(received.text);
     const operation = `${request.method ?? 'GET'} ${url.pathname.replace('/_simulator', '')}`;
-    const { status, answer } = answerControl(simulator, operation, url.searchParams, body);
+    const { status, answer } = await answerControl(simulator, operation, url.searchParams, body);
     const text = JSON.stringify(answer);
     response.writeHead(status, {
       'content-type': 'application/json',
@@ -29,14 +29,14 @@ interface ControlAnswer {
   readonly answer: unknown;
 }
 
-function answerControl(
+async function answerControl(
   simulator: Simulator,
   operation: string,
   query: URLSearchParams,
   body: unknown,
-): ControlAnswer {
+): Promise<ControlAnswer> {
   try {
-    const answer = runControl(simulator, operation, query, body);
+    const answer = await runControl(simulator, operation, query, body);
     return answer === undefined
       ? { status: 404, answer: { error: `no such operation: ${operation}` } }
       : { status: 200, answer };
@@ -46,8 +46,13 @@ function answerControl(
   }
 }
 
-function runControl(simulator: Simulator, operation: string, query: URLSearchParams, body: unknown): unknown {
-  const { journal, bill, faults, limits, clock } = simulator;
+async function runControl(
+  simulator: Simulator,
+  operation: string,
+  query: URLSearchParams,
+  body: unknown,
+): Promise<unknown> {
+  const { journal, bill, faults, limits, clock, batches } = simulator;
   const removed = /^DELETE \/faults\/(\w+)$/.exec(operation)?.[1];
   if (removed !== undefined) return { removed: faults.remove(removed) };
   switch (operation) {
@@ -61,7 +66,7 @@ function runControl(simulator: Simulator, operation: string, query: URLSearchPar
       journal.clear();
       return { cleared: true };
     case 'GET /bill':
-      return { total_usd: bill.totalUsd(), lines: bill.lines() };
+      return { total_usd: bill.totalUsd(), lanes: bill.lanes(), lines: bill.lines() };
     case 'DELETE /bill':
       bill.clear();
       return { cleared: true };
@@ -81,7 +86,11 @@ function runControl(simulator: Simulator, operation: string, query: URLSearchPar
       return { now: new Date(clock.nowMs()).toISOString() };
     case 'POST /clock':
       clock.advance(numberOf(objectOf(body)['advance_ms']) ?? 0);
+      // Whoever moved the clock finds every batch where it is by then.
+      await batches.settle();
       return { now: new Date(clock.nowMs()).toISOString() };
+    case 'GET /batches':
+      return { batches: batches.describe() };
     case 'GET /config':
       return { ...simulator.config(), keys: undefined };
     case 'PATCH /config':

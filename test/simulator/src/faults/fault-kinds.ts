@@ -19,7 +19,25 @@ export const ERROR_FAULTS = [
 ] as const;
 
 /** Faults of the connection or of the bytes on it. */
-const WIRE_FAULTS = ['hang', 'reset', 'truncate', 'stream_error', 'garbage', 'slow_first_byte'] as const;
+const WIRE_FAULTS = [
+  'hang',
+  'reset',
+  'lost_response',
+  'truncate',
+  'stream_error',
+  'garbage',
+  'slow_first_byte',
+] as const;
+
+/** Faults of a whole provider batch, chosen when it is created. */
+const BATCH_FAULTS = [
+  'batch_validation_failed',
+  'batch_stuck_validating',
+  'batch_stuck',
+  'batch_expires',
+  'batch_output_missing',
+  'batch_lines_fail',
+] as const;
 
 /** Faults of what the model says or of what is counted. */
 const ANSWER_FAULTS = [
@@ -35,7 +53,8 @@ const ANSWER_FAULTS = [
 export type ErrorFault = (typeof ERROR_FAULTS)[number];
 export type WireFault = (typeof WIRE_FAULTS)[number];
 export type AnswerFault = (typeof ANSWER_FAULTS)[number];
-export type FaultKind = ErrorFault | WireFault | AnswerFault;
+export type BatchFaultKind = (typeof BATCH_FAULTS)[number];
+export type FaultKind = ErrorFault | WireFault | AnswerFault | BatchFaultKind;
 
 /** A fault that was chosen for one call, with the parameters it was ordered with. */
 export interface Fault {
@@ -43,7 +62,13 @@ export interface Fault {
   readonly parameters: Readonly<Record<string, string>>;
 }
 
-const ALL: ReadonlySet<string> = new Set<string>([...ERROR_FAULTS, ...WIRE_FAULTS, ...ANSWER_FAULTS]);
+const ALL: ReadonlySet<string> = new Set<string>([
+  ...ERROR_FAULTS,
+  ...WIRE_FAULTS,
+  ...ANSWER_FAULTS,
+  ...BATCH_FAULTS,
+]);
+const OF_BATCHES: ReadonlySet<string> = new Set<string>(BATCH_FAULTS);
 const ERRORS: ReadonlySet<string> = new Set<string>(ERROR_FAULTS);
 
 export function isFaultKind(kind: string): kind is FaultKind {
@@ -52,6 +77,10 @@ export function isFaultKind(kind: string): kind is FaultKind {
 
 export function isErrorFault(kind: FaultKind): kind is ErrorFault {
   return ERRORS.has(kind);
+}
+
+export function isBatchFault(kind: FaultKind): kind is BatchFaultKind {
+  return OF_BATCHES.has(kind);
 }
 
 /** A parameter that is a number, or the default. */

@@ -1,12 +1,14 @@
 import { isObject, numberOf, objectOf, type JsonObject } from '../json-value.ts';
 import type { Vendor } from '../model-catalogue.ts';
 import type { FaultMarker } from '../prompt-markers.ts';
-import { isFaultKind, type Fault, type FaultKind } from './fault-kinds.ts';
+import { isBatchFault, isFaultKind, type Fault, type FaultKind } from './fault-kinds.ts';
 
 /** What is known of a call when it is decided whether it fails. */
 export interface FaultSubject {
   readonly dialect: Vendor;
   readonly path: string;
+  /** `BATCH` for the line of a batch. */
+  readonly method: string;
   readonly model: string | null;
   readonly account: string;
   readonly promptText: string;
@@ -33,6 +35,8 @@ export interface FaultRule {
 export interface FaultRules {
   /** The fault for this call, or null. Counts it. */
   choose(subject: FaultSubject): Fault | null;
+  /** All faults of a new batch. Counts them. */
+  chooseForBatch(subject: FaultSubject): readonly Fault[];
   /** Throws TypeError with a readable text on a rule that makes no sense. */
   add(input: unknown): FaultRule;
   list(): readonly FaultRule[];
@@ -41,7 +45,15 @@ export interface FaultRules {
 }
 
 const RULE_FIELDS: ReadonlySet<string> = new Set(['kind', 'share', 'times', 'seconds', 'match']);
-const MATCH_FIELDS: ReadonlySet<string> = new Set(['model', 'dialect', 'path', 'account', 'prompt']);
+const MATCH_FIELDS: ReadonlySet<string> = new Set([
+  'model',
+  'dialect',
+  'path',
+  'method',
+  'lane',
+  'account',
+  'prompt',
+]);
 
 /** The rules in force and the counters of the markers; a marker in the prompt goes before any rule. */
 export function createFaultRules(random: () => number, monotonicMs: () => number): FaultRules {
@@ -51,7 +63,8 @@ export function createFaultRules(random: () => number, monotonicMs: () => number
 
   function fromMarkers(subject: FaultSubject): Fault | null {
     for (const marker of subject.markers) {
-      if (!isFaultKind(marker.kind) || !matches(marker.parameters, subject)) continue;
+      if (!isFaultKind(marker.kind) || isBatchFault(marker.kind) || !matches(marker.parameters, subject))
+        continue;
       const times = marker.parameters['times'];
       if (times !== undefined) {
         const key = `${subject.countBy}|${marker.text}`;
@@ -64,20 +77,21 @@ export function createFaultRules(random: () => number, monotonicMs: () => number
     return null;
   }
 
-  function fromRules(subject: FaultSubject): Fault | null {
+  function* fromRules(subject: FaultSubject, ofBatches: boolean): Generator<Fault> {
     for (const [index, rule] of rules.entries()) {
+      if (isBatchFault(rule.kind) !== ofBatches) continue;
       if (rule.endsAt !== null && monotonicMs() >= rule.endsAt) continue;
       if (rule.times !== null && rule.applied >= rule.times) continue;
       if (!matches(rule.match, subject)) continue;
       if (rule.share < 1 && random() >= rule.share) continue;
       rules[index] = { ...rule, applied: rule.applied + 1 };
-      return { kind: rule.kind, parameters: rule.parameters };
+      yield { kind: rule.kind, parameters: rule.parameters };
     }
-    return null;
   }
 
   return {
-    choose: (subject) => fromMarkers(subject) ?? fromRules(subject),
+    choose: (subject) => fromMarkers(subject) ?? fromRules(subject, false).next().value ?? null,
+    chooseForBatch: (subject) => [...fromRules(subject, true)],
     add(input) {
       const rule = readRule(input, `fault_${nextId}`);
       nextId += 1;
@@ -98,12 +112,19 @@ export function createFaultRules(random: () => number, monotonicMs: () => number
 }
 
 function matches(match: Readonly<Record<string, string>>, subject: FaultSubject): boolean {
-  const { model, dialect, path, account, prompt } = match;
+  const { model, dialect, path, method, lane, account, prompt } = match;
   if (model !== undefined && subject.model !== model) return false;
   if (dialect !== undefined && subject.dialect !== dialect) return false;
-  if (path !== undefined && !subject.path.includes(path)) return false;
+  if (path !== undefined && !pathMatches(path, subject.path)) return false;
+  if (method !== undefined && subject.method !== method) return false;
+  if (lane !== undefined && (subject.method === 'BATCH' ? 'batch' : 'realtime') !== lane) return false;
   if (account !== undefined && subject.account !== account) return false;
   return prompt === undefined || subject.promptText.includes(prompt);
+}
+
+/** A part of the path, or its end where a `$` says so. */
+function pathMatches(wanted: string, path: string): boolean {
+  return wanted.endsWith('$') ? path.endsWith(wanted.slice(0, -1)) : path.includes(wanted);
 }
 
 function readRule(input: unknown, id: string): FaultRule {

@@ -26,6 +26,8 @@ export interface Exchange {
   accepted: { readonly sequence: number; readonly stepId: string | null; readonly bodySha256: string } | null;
   bytesSent: number;
   ended: boolean;
+  /** The answer is made, but the connection is cut before it is sent. */
+  answerLost: boolean;
 }
 
 /** How an exchange ended, for the journal. */
@@ -57,6 +59,7 @@ export function openExchange(
     accepted: null,
     bytesSent: 0,
     ended: false,
+    answerLost: false,
   };
 }
 

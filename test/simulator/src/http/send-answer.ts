@@ -16,6 +16,11 @@ export function sendWhole(
     endExchange(simulator, exchange, { ...end, status: null, finished: false, aborted: true });
     return;
   }
+  if (exchange.answerLost) {
+    endExchange(simulator, exchange, { ...end, status: null, finished: false, fault: 'lost_response' });
+    exchange.request.socket.destroy();
+    return;
+  }
   const bytes = Buffer.byteLength(body);
   exchange.bytesSent += bytes;
   exchange.response.writeHead(status, {

@@ -1,5 +1,5 @@
 import { errorOfFault } from '../faults/error-faults.ts';
-import { isErrorFault, numberParameter } from '../faults/fault-kinds.ts';
+import { isErrorFault, numberParameter, type Fault } from '../faults/fault-kinds.ts';
 import { parseJson, stringOf, objectOf } from '../json-value.ts';
 import { readMarkers } from '../prompt-markers.ts';
 import type { Simulator } from '../simulator.ts';
@@ -38,23 +38,24 @@ export async function serveJson(
     sendError(simulator, exchange, problem);
     return;
   }
-  if (await applyFault(simulator, exchange, received, parsed)) return;
+  if ((await applyFault(simulator, exchange, received, parsed)) === 'answered') return;
   const answer = await handler(simulator, exchange, parsed);
   if (isVendorError(answer)) sendError(simulator, exchange, answer);
   else sendJson(simulator, exchange, 200, answer);
 }
 
-/** Applies the fault chosen for a request that runs no model; true when it was answered (or dropped) by it. */
+/** Applies the fault chosen for a request that runs no model: `answered` (or dropped), or what is left to the caller. */
 export async function applyFault(
   simulator: Simulator,
   exchange: Exchange,
   received: ReceivedBody,
   parsed: unknown,
-): Promise<boolean> {
+): Promise<'answered' | Fault | null> {
   const model = stringOf(objectOf(parsed)['model']);
   const fault = simulator.faults.choose({
     dialect: exchange.dialect,
     path: exchange.path,
+    method: exchange.method,
     model,
     account: exchange.account,
     promptText: received.text,
@@ -62,23 +63,24 @@ export async function applyFault(
     markers: exchange.path.includes('/batches') ? [] : readMarkers(received.text).faults,
     countBy: exchange.accepted?.stepId ? withoutAttempt(exchange.accepted.stepId) : received.sha256,
   });
-  if (fault === null) return false;
+  if (fault === null) return null;
   if (isErrorFault(fault.kind)) {
     const error = errorOfFault(exchange.dialect, fault.kind, fault, model ?? 'unknown');
     sendError(simulator, exchange, error, {}, { fault: fault.kind });
-    return true;
+    return 'answered';
   }
   if (fault.kind === 'slow_first_byte') {
     await waitOpen(exchange, numberParameter(fault, 'ms', 5_000));
-    return false;
+    return fault;
   }
   if (fault.kind === 'hang') {
     await waitClosed(exchange);
     endExchange(simulator, exchange, { aborted: true, fault: fault.kind });
-    return true;
+    return 'answered';
   }
-  if (fault.kind !== 'reset') return false;
+  if (fault.kind === 'lost_response') exchange.answerLost = true;
+  if (fault.kind !== 'reset') return fault;
   endExchange(simulator, exchange, { fault: fault.kind });
   exchange.request.socket.destroy();
-  return true;
+  return 'answered';
 }

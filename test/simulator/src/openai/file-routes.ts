@@ -1,11 +1,10 @@
-import { createReadStream } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
-import { acceptExchange, endExchange, type Exchange } from '../http/exchange.ts';
+import { acceptExchange, type Exchange } from '../http/exchange.ts';
 import { keyProblem } from '../http/key-check.ts';
 import { readMultipart, type MultipartForm } from '../http/multipart.ts';
 import { readBody } from '../http/read-body.ts';
 import type { Route } from '../http/routes.ts';
-import { sendError, sendJson, vendorHeaders } from '../http/send-answer.ts';
+import { sendError, sendJson } from '../http/send-answer.ts';
+import { sendFile } from '../http/send-file.ts';
 import { applyFault, serveJson, type JsonHandler } from '../http/serve-json.ts';
 import { vendorError, type VendorError } from '../http/vendor-error.ts';
 import type { JsonObject } from '../json-value.ts';
@@ -55,6 +54,7 @@ export function fileRoutes(simulator: Simulator): { routes: readonly Route[]; fi
       '/{id}',
       onFile((file) => {
         files.remove(file);
+        simulator.journal.note({ event: 'file.deleted', account: file.account, fileId: file.id });
         return { id: file.id, object: 'file', deleted: true };
       }),
     ),
@@ -79,20 +79,34 @@ async function uploadFile(simulator: Simulator, files: FileStore, exchange: Exch
     if (problem !== null) sendError(simulator, exchange, problem);
     return;
   }
-  if (await applyFault(simulator, exchange, received, null)) {
+  if ((await applyFault(simulator, exchange, received, null)) === 'answered') {
     draft.discard();
     return;
   }
   const purpose = form.fields['purpose'] ?? '';
-  const seconds = Number(form.fields['expires_after[seconds]'] ?? 'NaN');
-  const lifeMs = Number.isFinite(seconds) ? seconds * 1_000 : purpose === 'batch' ? BATCH_FILE_LIFE_MS : null;
+  const lifeMs = wantedLifeMs(form) ?? (purpose === 'batch' ? BATCH_FILE_LIFE_MS : null);
   const file = draft.publish({
     account: exchange.account,
     fileName: form.fileName ?? 'upload',
     purpose,
     expiresAtMs: lifeMs === null ? null : simulator.clock.nowMs() + lifeMs,
+    missingUntilMs: null,
+  });
+  simulator.journal.note({
+    event: 'file.uploaded',
+    account: file.account,
+    fileId: file.id,
+    purpose,
+    fileName: file.fileName,
+    bytes: file.bytes,
+    contentSha256: file.sha256,
   });
   sendJson(simulator, exchange, 200, fileObject(file));
+}
+
+function wantedLifeMs(form: MultipartForm): number | null {
+  const seconds = Number(form.fields['expires_after[seconds]'] ?? 'NaN');
+  return Number.isFinite(seconds) ? seconds * 1_000 : null;
 }
 
 function formProblem(form: MultipartForm | null): VendorError | null {
@@ -102,6 +116,11 @@ function formProblem(form: MultipartForm | null): VendorError | null {
   if (purpose === undefined) return invalid("'purpose' is a required property", 'purpose');
   if (!PURPOSES.has(purpose))
     return invalid(`'${purpose}' is not one of ['${[...PURPOSES].join("', '")}'] - 'purpose'`, 'purpose');
+  const lifeMs = wantedLifeMs(form);
+  if (lifeMs !== null && (lifeMs < 3_600_000 || lifeMs > BATCH_FILE_LIFE_MS)) {
+    const message = "Invalid 'expires_after.seconds': expected a value between 3600 and 2592000.";
+    return invalid(message, 'expires_after.seconds', 'invalid_value');
+  }
   if (form.fileBytes === 0) return invalid('File is empty.', 'file');
   if (purpose === 'batch' && !form.fileName.endsWith('.jsonl')) {
     return invalid('Invalid file format for Batch API. Must be .jsonl', 'file');
@@ -117,7 +136,7 @@ function listFiles(files: FileStore): JsonHandler {
     const purpose = exchange.query.get('purpose');
     const own = files.list(exchange.account).filter((file) => purpose === null || file.purpose === purpose);
     const ordered = exchange.query.get('order') === 'asc' ? own : [...own].reverse();
-    return pageOf(ordered.map(fileObject), exchange.query);
+    return pageOf(ordered.map(fileObject), exchange.query, 10_000);
   };
 }
 
@@ -131,20 +150,20 @@ async function sendContent(simulator: Simulator, files: FileStore, exchange: Exc
     if (problem !== null) sendError(simulator, exchange, problem);
     return;
   }
-  if (await applyFault(simulator, exchange, received, null)) return;
-  exchange.response.writeHead(200, {
+  const fault = await applyFault(simulator, exchange, received, null);
+  if (fault === 'answered') return;
+  const headers = {
     'content-type': 'application/octet-stream',
-    'content-length': file.bytes,
     'content-disposition': `attachment; filename="${file.fileName}"`,
-    ...vendorHeaders(simulator, exchange),
+  };
+  const whole = await sendFile(simulator, exchange, { path: file.path, bytes: file.bytes, headers }, fault);
+  simulator.journal.note({
+    event: 'file.read',
+    account: file.account,
+    fileId: file.id,
+    bytes: exchange.bytesSent,
+    whole,
   });
-  try {
-    await pipeline(createReadStream(file.path), exchange.response);
-    exchange.bytesSent += file.bytes;
-    endExchange(simulator, exchange, { status: 200, finished: true });
-  } catch {
-    endExchange(simulator, exchange, { status: 200, aborted: true });
-  }
 }
 
 function notFound(exchange: Exchange): VendorError {

@@ -1,6 +1,5 @@
-import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import type { Simulator } from '../simulator.ts';
 
 export interface StoredFile {
@@ -8,10 +7,13 @@ export interface StoredFile {
   readonly account: string;
   readonly path: string;
   readonly bytes: number;
+  readonly sha256: string;
   readonly fileName: string;
   readonly purpose: string;
   readonly createdAtMs: number;
   readonly expiresAtMs: number | null;
+  /** Until then it is not to be had, although it is named. */
+  readonly missingUntilMs: number | null;
 }
 
 /** A file that is being written. */
@@ -20,47 +22,48 @@ export interface FileDraft {
   readonly path: string;
   write(bytes: Buffer | string): void;
   /** Makes it a file that can be fetched. */
-  publish(fields: Pick<StoredFile, 'account' | 'fileName' | 'purpose' | 'expiresAtMs'>): StoredFile;
+  publish(
+    fields: Pick<StoredFile, 'account' | 'fileName' | 'purpose' | 'expiresAtMs' | 'missingUntilMs'>,
+  ): StoredFile;
   discard(): void;
 }
 
-/** Files of all accounts, in a directory of this process that goes when the simulator stops. */
+/** Files of all accounts, in the scratch folder. */
 export interface FileStore {
   draft(): FileDraft;
   find(account: string, id: string): StoredFile | null;
   /** Oldest first. */
   list(account: string): readonly StoredFile[];
   remove(file: StoredFile): void;
-  stop(): void;
 }
 
 export function createFileStore(simulator: Simulator): FileStore {
   const files = new Map<string, StoredFile>();
-  let folder: string | null = null;
 
   function live(file: StoredFile): boolean {
-    return file.expiresAtMs === null || simulator.clock.nowMs() < file.expiresAtMs;
+    const nowMs = simulator.clock.nowMs();
+    if (file.missingUntilMs !== null && nowMs < file.missingUntilMs) return false;
+    return file.expiresAtMs === null || nowMs < file.expiresAtMs;
   }
 
   return {
     draft() {
-      folder ??= mkdtempSync(join(tmpdir(), 'simulator-files-'));
       const id = simulator.nextId('file-');
-      const path = join(folder, id);
-      const handle = openSync(path, 'w');
+      const written = simulator.scratch.write(id);
+      const hash = createHash('sha256');
       return {
         id,
-        path,
-        write: (bytes) => {
-          if (typeof bytes === 'string') writeSync(handle, bytes);
-          else writeSync(handle, bytes);
+        path: written.path,
+        write(bytes) {
+          hash.update(bytes);
+          written.write(bytes);
         },
         publish(fields) {
-          closeSync(handle);
           const file = {
             id,
-            path,
-            bytes: statSync(path).size,
+            path: written.path,
+            bytes: written.close(),
+            sha256: hash.digest('hex'),
             createdAtMs: simulator.clock.nowMs(),
             ...fields,
           };
@@ -68,8 +71,8 @@ export function createFileStore(simulator: Simulator): FileStore {
           return file;
         },
         discard() {
-          closeSync(handle);
-          rmSync(path, { force: true });
+          written.close();
+          rmSync(written.path, { force: true });
         },
       };
     },
@@ -81,9 +84,6 @@ export function createFileStore(simulator: Simulator): FileStore {
     remove(file) {
       files.delete(file.id);
       rmSync(file.path, { force: true });
-    },
-    stop() {
-      if (folder !== null) rmSync(folder, { recursive: true, force: true });
     },
   };
 }

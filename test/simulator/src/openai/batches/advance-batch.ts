@@ -1,165 +1,183 @@
-import { answerOrder, runBatchLine, type LineEndpoint } from '../../batches/run-batch-line.ts';
-import { errorBody } from '../../http/vendor-error.ts';
-import { objectOf, parseJson, stringOf } from '../../json-value.ts';
+import { batchFault, runMsOf, runProgress, validateMsOf } from '../../batches/batch-plan.ts';
+import { indexLines } from '../../batches/line-index.ts';
+import type { LineEndpoint } from '../../batches/run-batch-line.ts';
+import { usdText } from '../../billing/bill.ts';
+import { isVendorError } from '../../http/vendor-error.ts';
 import type { Simulator } from '../../simulator.ts';
 import type { FileStore } from '../file-store.ts';
-import { WINDOW_MS, type BatchRecord, type BatchStatus } from './batch-record.ts';
-import { indexLines } from './line-index.ts';
+import { hasEnded, type BatchProblem, type BatchRecord, type BatchStatus } from './batch-record.ts';
+import { publishOutput } from './publish-output.ts';
 import { validateBatch } from './validate-batch.ts';
+import { endOpenLines, workUpTo } from './work-lines.ts';
 
 export interface BatchTools {
   readonly simulator: Simulator;
   readonly files: FileStore;
   /** By the batch's endpoint: `/v1/chat/completions`. */
   readonly endpointOf: (endpoint: string) => LineEndpoint | null;
+  /** Prompt tokens that this account's other batches of a model hold. */
+  readonly enqueuedTokens: (account: string, model: string) => number;
+  readonly onEnded: (batch: BatchRecord) => void;
 }
 
 /** Moves a batch on to where it is by now on the movable clock. */
 export async function advanceBatch(tools: BatchTools, batch: BatchRecord): Promise<void> {
   const nowMs = tools.simulator.clock.nowMs();
-  const { validateMs, runMs, finalizeMs, cancelMs } = tools.simulator.config().batches;
-  if (batch.status === 'validating' && nowMs >= batch.createdAtMs + validateMs) {
-    validate(tools, batch, batch.createdAtMs + validateMs);
+  if (batch.status === 'validating') await leaveValidation(tools, batch, nowMs);
+  if (batch.status === 'in_progress') await run(tools, batch, nowMs);
+  const config = tools.simulator.config().batches;
+  const finalizingAtMs = batch.enteredAtMs.finalizing ?? Infinity;
+  if (batch.status === 'finalizing' && nowMs >= finalizingAtMs + config.finalizeMs) {
+    finish(tools, batch, 'completed', finalizingAtMs + config.finalizeMs);
   }
-  const begunAtMs = batch.enteredAtMs.in_progress;
-  if (batch.status === 'in_progress' && begunAtMs !== undefined) {
-    const total = batch.lines?.count ?? 0;
-    const share = runMs <= 0 ? 1 : Math.min(1, (nowMs - begunAtMs) / runMs);
-    await workUpTo(tools, batch, Math.floor(total * share));
-    if (batch.done === total && batch.stuck.length === 0) enter(batch, 'finalizing', begunAtMs + runMs);
-    else if (nowMs >= batch.createdAtMs + WINDOW_MS) expire(tools, batch, batch.createdAtMs + WINDOW_MS);
-  }
-  const finalizingAtMs = batch.enteredAtMs.finalizing;
-  if (batch.status === 'finalizing' && finalizingAtMs !== undefined && nowMs >= finalizingAtMs + finalizeMs) {
-    publish(batch);
-    enter(batch, 'completed', finalizingAtMs + finalizeMs);
-  }
-  const cancellingAtMs = batch.enteredAtMs.cancelling;
-  if (batch.status === 'cancelling' && cancellingAtMs !== undefined && nowMs >= cancellingAtMs + cancelMs) {
-    publish(batch);
-    enter(batch, 'cancelled', cancellingAtMs + cancelMs);
+  const cancellingAtMs = batch.enteredAtMs.cancelling ?? Infinity;
+  if (batch.status === 'cancelling' && nowMs >= cancellingAtMs + config.cancelMs) {
+    await endOpenLines(tools, batch, 'canceled');
+    finish(tools, batch, 'cancelled', cancellingAtMs + config.cancelMs);
   }
 }
 
 /** Stops a batch that has not ended; what was answered is kept. */
-export function cancelBatch(batch: BatchRecord, atMs: number): void {
-  if (['validating', 'in_progress', 'finalizing'].includes(batch.status)) enter(batch, 'cancelling', atMs);
+export function cancelBatch(tools: BatchTools, batch: BatchRecord, atMs: number): void {
+  if (!hasEnded(batch) && batch.status !== 'cancelling') enter(tools, batch, 'cancelling', atMs);
 }
 
-function enter(batch: BatchRecord, status: BatchStatus, atMs: number): void {
-  batch.status = status;
-  batch.enteredAtMs[status] = atMs;
+async function leaveValidation(tools: BatchTools, batch: BatchRecord, nowMs: number): Promise<void> {
+  const validMs = batch.createdAtMs + validateMsOf(tools.simulator.config().batches, batch.plan);
+  if (nowMs >= Math.min(validMs, batch.expiresAtMs)) {
+    if (validMs >= batch.expiresAtMs) finish(tools, batch, 'expired', batch.expiresAtMs);
+    else await validate(tools, batch, validMs);
+  }
 }
 
-function validate(tools: BatchTools, batch: BatchRecord, atMs: number): void {
-  const file = tools.files.find(batch.account, batch.inputFileId);
-  if (file === null) {
-    batch.problems = [
-      { code: 'invalid_file', message: 'The input file was not found.', line: null, param: 'input_file_id' },
-    ];
-    enter(batch, 'failed', atMs);
+async function run(tools: BatchTools, batch: BatchRecord, nowMs: number): Promise<void> {
+  const begunAtMs = batch.enteredAtMs.in_progress ?? nowMs;
+  const runMs = runMsOf(tools.simulator.config().batches, batch.plan, batch.model, batch.total);
+  const untilMs = Math.min(nowMs, batch.expiresAtMs);
+  const progress = runProgress(batch.plan, untilMs - begunAtMs, runMs);
+  await workUpTo(tools, batch, Math.floor(batch.total * progress.share + 1e-9));
+  if (batch.status !== 'in_progress') return;
+  const endedAtMs = progress.endedAfterMs === null ? null : begunAtMs + progress.endedAfterMs;
+  if (batch.done === batch.total && batch.stuck.length === 0 && endedAtMs !== null && !progress.expired) {
+    enter(tools, batch, 'finalizing', endedAtMs);
     return;
   }
-  const lines = indexLines(file.path);
-  const { model, problems } = validateBatch(lines, batch.endpoint);
+  const expiredAtMs = progress.expired ? (endedAtMs ?? nowMs) : batch.expiresAtMs;
+  if (nowMs < expiredAtMs) return;
+  await endOpenLines(tools, batch, 'expired');
+  if (batch.status === 'in_progress') finish(tools, batch, 'expired', expiredAtMs);
+}
+
+async function validate(tools: BatchTools, batch: BatchRecord, atMs: number): Promise<void> {
+  const { simulator } = tools;
+  const config = simulator.config().batches;
+  const endpoint = tools.endpointOf(batch.endpoint);
+  const file = tools.files.find(batch.account, batch.inputFileId);
+  if (file === null || endpoint === null) {
+    const message = 'The input file was not found.';
+    fail(tools, batch, [{ code: 'invalid_file', message, line: null, param: 'input_file_id' }], atMs);
+    return;
+  }
+  const limited = config.enqueuedTokens !== null || Object.keys(config.modelEnqueuedTokens).length > 0;
+  const lines = indexLines(file.path, config.maxRequests.openai);
+  const found = await validateBatch(lines, {
+    endpoint: batch.endpoint,
+    maxLines: config.maxRequests.openai,
+    serves: (model) => simulator.models().find('openai', model) !== null,
+    promptTokensOf: !limited
+      ? null
+      : (body) => {
+          const call = endpoint.read(body);
+          return isVendorError(call) ? 0 : call.inputTokens;
+        },
+  });
+  // It may have been cancelled while it was read.
+  if (batch.status !== 'validating') {
+    lines.close();
+    return;
+  }
+  const { model, promptTokens, customIdsSha256 } = found;
   batch.model = model;
-  batch.problems = problems;
+  const problems = [
+    ...found.problems,
+    ...orderedProblem(batch),
+    ...enqueuedProblem(tools, batch.account, model, promptTokens),
+  ];
+  simulator.journal.note({
+    event: 'batch.read',
+    account: batch.account,
+    batchId: batch.id,
+    model,
+    requests: lines.count,
+    customIdsSha256,
+  });
   if (problems.length > 0) {
     lines.close();
-    enter(batch, 'failed', atMs);
+    fail(tools, batch, problems, atMs);
     return;
   }
   batch.lines = lines;
-  enter(batch, 'in_progress', atMs);
+  batch.total = lines.count;
+  batch.enqueuedTokens = promptTokens;
+  enter(tools, batch, 'in_progress', atMs);
 }
 
-async function workUpTo(tools: BatchTools, batch: BatchRecord, target: number): Promise<void> {
-  const { lines } = batch;
-  const endpoint = tools.endpointOf(batch.endpoint);
-  if (lines === null || endpoint === null) return;
-  for (; batch.done < target; batch.done += 1) {
-    runLine(tools, batch, endpoint, answerOrder(batch.done, lines.count));
-    if (batch.done % 200 === 199) await new Promise((resolve) => setImmediate(resolve));
-  }
+/** The problem that a fault orders. */
+function orderedProblem(batch: BatchRecord): readonly BatchProblem[] {
+  const fault = batchFault(batch.plan, 'batch_validation_failed');
+  if (fault === null) return [];
+  const code = fault.parameters['code'] ?? 'invalid_request';
+  const message = fault.parameters['message'] ?? 'The input file could not be processed.';
+  const line = fault.parameters['line'];
+  return [{ code, message, line: line === undefined ? null : Number(line), param: null }];
 }
 
-function runLine(tools: BatchTools, batch: BatchRecord, endpoint: LineEndpoint, position: number): void {
-  const { simulator, files } = tools;
-  const line = objectOf(parseJson(batch.lines?.read(position) ?? ''));
-  const customId = stringOf(line['custom_id']) ?? '';
-  const path = batch.endpoint.replace(/^\/v1/, '');
-  const body = objectOf(line['body']);
-  const outcome = runBatchLine(
-    simulator,
-    { dialect: 'openai', account: batch.account, batchId: batch.id, customId, path, body },
-    endpoint,
-  );
-  if (outcome.kind === 'stuck') {
-    batch.stuck.push(position);
-    return;
-  }
-  const requestId = simulator.nextId('req_');
-  if (outcome.kind === 'answered') {
-    batch.completed += 1;
-    const { usage } = batch;
-    batch.usage = {
-      inputTokens: usage.inputTokens + outcome.billed.inputTokens,
-      cachedInputTokens: usage.cachedInputTokens + outcome.billed.cachedInputTokens,
-      cacheWriteTokens: usage.cacheWriteTokens + outcome.billed.cacheWriteTokens,
-      outputTokens: usage.outputTokens + outcome.billed.outputTokens,
-      reasoningTokens: usage.reasoningTokens + outcome.billed.reasoningTokens,
-    };
-    batch.output ??= files.draft();
-    batch.output.write(
-      lineOf(simulator, customId, { status_code: 200, request_id: requestId, body: outcome.body }, null),
-    );
-    return;
-  }
-  batch.failed += 1;
-  const error = parseJson(errorBody('openai', { ...outcome.error, html: null }, requestId));
-  batch.errors ??= files.draft();
-  batch.errors.write(
-    lineOf(
-      simulator,
-      customId,
-      { status_code: outcome.error.status, request_id: requestId, body: error },
-      null,
-    ),
-  );
+function enqueuedProblem(
+  tools: BatchTools,
+  account: string,
+  model: string | null,
+  promptTokens: number,
+): readonly BatchProblem[] {
+  if (model === null) return [];
+  const { enqueuedTokens, modelEnqueuedTokens } = tools.simulator.config().batches;
+  const limit = modelEnqueuedTokens[model] ?? enqueuedTokens;
+  if (limit === null || tools.enqueuedTokens(account, model) + promptTokens <= limit) return [];
+  const message = `Enqueued token limit reached for ${model} in organization org-${account.slice(5)}. Limit: ${limit} enqueued tokens. Please try again once some in_progress batches have been completed.`;
+  return [{ code: 'token_limit_exceeded', message, line: null, param: null }];
 }
 
-function lineOf(simulator: Simulator, customId: string, response: unknown, error: unknown): string {
-  return `${JSON.stringify({ id: simulator.nextId('batch_req_'), custom_id: customId, response, error })}\n`;
+function fail(tools: BatchTools, batch: BatchRecord, problems: readonly BatchProblem[], atMs: number): void {
+  batch.problems = problems;
+  finish(tools, batch, 'failed', atMs);
 }
 
-/** Lines that were not answered within the window go into the error file. */
-function expire(tools: BatchTools, batch: BatchRecord, atMs: number): void {
-  const total = batch.lines?.count ?? 0;
-  const open = [...batch.stuck];
-  for (let position = batch.done; position < total; position += 1) open.push(answerOrder(position, total));
-  for (const position of open) {
-    const customId = stringOf(objectOf(parseJson(batch.lines?.read(position) ?? ''))['custom_id']) ?? '';
-    const error = {
-      code: 'batch_expired',
-      message: 'This request could not be executed before the completion window expired.',
-    };
-    batch.failed += 1;
-    batch.errors ??= tools.files.draft();
-    batch.errors.write(lineOf(tools.simulator, customId, null, error));
-  }
-  publish(batch);
-  enter(batch, 'expired', atMs);
+function finish(tools: BatchTools, batch: BatchRecord, status: BatchStatus, atMs: number): void {
+  publishOutput(batch, atMs);
+  batch.enqueuedTokens = 0;
+  enter(tools, batch, status, atMs);
+  const { usage, results } = batch;
+  tools.simulator.journal.note({
+    event: 'batch.ended',
+    dialect: 'openai',
+    account: batch.account,
+    batchId: batch.id,
+    status,
+    requests: batch.total,
+    results: { ...results },
+    inputTokens: usage.inputTokens,
+    outputTokens: usage.outputTokens,
+    billedUsd: usdText(batch.nanoUsd),
+  });
+  tools.onEnded(batch);
 }
 
-function publish(batch: BatchRecord): void {
-  const fields = { account: batch.account, purpose: 'batch_output', expiresAtMs: null };
-  if (batch.output !== null) {
-    batch.outputFileId = batch.output.publish({ ...fields, fileName: `${batch.id}_output.jsonl` }).id;
-  }
-  if (batch.errors !== null) {
-    batch.errorFileId = batch.errors.publish({ ...fields, fileName: `${batch.id}_error.jsonl` }).id;
-  }
-  batch.output = null;
-  batch.errors = null;
-  batch.lines?.close();
+function enter(tools: BatchTools, batch: BatchRecord, status: BatchStatus, atMs: number): void {
+  batch.status = status;
+  batch.enteredAtMs[status] = atMs;
+  tools.simulator.journal.note({
+    event: 'batch.status',
+    account: batch.account,
+    batchId: batch.id,
+    status,
+  });
 }

@@ -10,16 +10,21 @@ export interface LineIndex {
 const CHUNK_BYTES = 1024 * 1024;
 const NEWLINE = 10;
 
-/** Finds where the lines of a file begin; empty lines do not count. */
-export function indexLines(path: string): LineIndex {
+/** Finds where the lines of a file begin, as far as can be of use; empty lines do not count. */
+export function indexLines(path: string, maxLines: number): LineIndex {
   const handle = openSync(path, 'r');
   const starts: number[] = [];
   const ends: number[] = [];
   const chunk = Buffer.alloc(CHUNK_BYTES);
+  let count = 0;
   let lineStart = 0;
   let offset = 0;
   const push = (end: number): void => {
     if (end > lineStart) {
+      count += 1;
+      if (count > maxLines) starts.length = ends.length = 0;
+    }
+    if (end > lineStart && count <= maxLines) {
       starts.push(lineStart);
       ends.push(end);
     }
@@ -37,7 +42,7 @@ export function indexLines(path: string): LineIndex {
   }
   push(offset);
   return {
-    count: starts.length,
+    count,
     read(line) {
       const start = starts[line] ?? 0;
       const bytes = Buffer.alloc((ends[line] ?? start) - start);
@@ -48,4 +53,19 @@ export function indexLines(path: string): LineIndex {
       closeSync(handle);
     },
   };
+}
+
+/** The first line of a file, without looking at the rest. */
+export function firstLineOf(path: string): string {
+  const handle = openSync(path, 'r');
+  const chunks: Buffer[] = [];
+  for (;;) {
+    const chunk = Buffer.alloc(64 * 1024);
+    const size = readSync(handle, chunk);
+    const end = chunk.subarray(0, size).indexOf(NEWLINE);
+    chunks.push(chunk.subarray(0, end < 0 ? size : end));
+    if (end >= 0 || size === 0) break;
+  }
+  closeSync(handle);
+  return Buffer.concat(chunks).toString('utf8');
 }

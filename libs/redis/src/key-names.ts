@@ -2,6 +2,8 @@
 export interface KeyNames {
   /** BullMQ's prefix; the braces are a hash tag, so that one shard's queues live in one slot of a cluster. */
   queues: string;
+  /** How far the tenants have come in a class of a queue; in the same slot as the queues. */
+  order(queue: string, priority: string): string;
   /** Stream of a job's live text. */
   liveStream(jobId: string): string;
   /** Channel on which a job's events are announced. */
@@ -35,6 +37,7 @@ export interface KeyNames {
 export function keyNames(prefix: string): KeyNames {
   return {
     queues: `{${prefix}}`,
+    order: (queue, priority) => `{${prefix}}:order:${queue}:${priority}`,
     liveStream: (jobId) => `${prefix}:live:{${jobId}}`,
     liveChannel: (jobId) => `${prefix}:events:${jobId}`,
     cancelChannel: `${prefix}:cancel`,

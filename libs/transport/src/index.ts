@@ -8,8 +8,9 @@ export { createBoardAdapters } from './queues/board-adapters.ts';
 export { createConsumer } from './queues/consumer.ts';
 export type { WakeContext, ConsumerOptions, Consumer } from './queues/consumer.ts';
 export { hasEpoch, markEpoch } from './queues/epoch.ts';
-export { measureQueues } from './queues/measure-queues.ts';
+export { measureBacklog, measureQueues } from './queues/measure-queues.ts';
 export type { QueueReading } from './queues/measure-queues.ts';
+export type { Charge } from './queues/fair-order.ts';
 export { createProducer } from './queues/producer.ts';
 export { announceRouteChange, onRouteChange } from './routes/route-signals.ts';
 export type {

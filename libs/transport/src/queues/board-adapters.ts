@@ -1,5 +1,6 @@
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter';
 import type { Producer } from './producer.ts';
+import { poolOfQueue } from './queue-names.ts';
 
 /**
  * Bull Board's view of the queues. Wakes carry ids only; what is shown is reduced to known ids all the same, so that a
@@ -31,5 +32,5 @@ function showIds(data: unknown): Record<string, string> {
 function describe(queue: string): string {
   if (queue === 'jobs') return 'Jobs whose plan has to go on';
   if (queue === 'webhooks') return 'Webhook deliveries';
-  return `Provider calls of the pool ${queue.replace(/^calls-/, '')}`;
+  return `Provider calls of the pool ${poolOfQueue(queue)}`;
 }

@@ -1,4 +1,5 @@
 import type { Producer } from './producer.ts';
+import { poolQueue } from './queue-names.ts';
 
 /** How many wakes a queue has in one of BullMQ's states. */
 export interface QueueReading {
@@ -16,4 +17,11 @@ export async function measureQueues(producer: Producer): Promise<QueueReading[]>
     }),
   );
   return readings.flat();
+}
+
+/** How many wakes of a pool wait for their turn, those that wait for a time included; 0 for a pool without a queue. Throws without Redis. */
+export async function measureBacklog(producer: Producer, pool: string): Promise<number> {
+  const queue = producer.queues.find(({ name }) => name === poolQueue(pool));
+  if (!queue) return 0;
+  return queue.getJobCountByTypes('waiting', 'prioritized', 'delayed', 'paused');
 }

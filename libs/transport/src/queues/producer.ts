@@ -3,8 +3,10 @@ import type { DeliveryWake, JobWake, Priority, StepWake } from '@millrace/contra
 import type { KeyNames } from '@millrace/redis';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
+import { createFairOrder, inPieces, placeTokens } from './fair-order.ts';
+import type { Charge } from './fair-order.ts';
 import { priorityNumber } from './priority-number.ts';
-import { jobsQueue, poolQueue, webhooksQueue } from './queue-names.ts';
+import { jobsQueue, poolOfQueue, poolQueue, webhooksQueue } from './queue-names.ts';
 import { requireConnection } from './require-connection.ts';
 
 /** Wakes of one job collapse while one is queued. */
@@ -19,6 +21,11 @@ export interface StepWakeRequest extends StepWake {
   priority: Priority;
   fence: number;
   delayMs: number;
+  /**
+   * Who pays for the step's place. Null for one that this pool handed out before: it goes before the newcomers of its class
+   * and pays nothing again.
+   */
+  charge: Charge | null;
 }
 
 export interface DeliveryWakeRequest extends DeliveryWake {
@@ -34,6 +41,13 @@ export interface Producer {
   enqueueJobs(wakes: readonly JobWakeRequest[]): Promise<void>;
   enqueueSteps(wakes: readonly StepWakeRequest[]): Promise<void>;
   enqueueDeliveries(wakes: readonly DeliveryWakeRequest[]): Promise<void>;
+  /** Moves wakes that wait into the class that they name; those that wait no more are left alone. */
+  raiseSteps(wakes: readonly StepWakeRequest[]): Promise<void>;
+  /**
+   * Makes room where the numbers of a queue come to an end; for one process at a time, every few seconds. Returns how many
+   * wakes got another number.
+   */
+  makeRoom(): Promise<number>;
   /** Every queue, for boards and gauges: jobs, webhooks and one per pool. */
   queues: readonly Queue[];
   close(): Promise<void>;
@@ -44,6 +58,10 @@ export interface ProducerOptions {
   redis: Redis;
   names: KeyNames;
   pools: readonly string[];
+  /** The weight of a tenant's tier relative to others, by default 1 for every tier. */
+  weightOf?: (tier: string) => number;
+  /** What a pool does in a minute, null if nobody knows. */
+  tokensPerMinuteOf?: (pool: string) => number | null;
   onError: (error: Error) => void;
 }
 
@@ -55,14 +73,15 @@ const FORGET = { removeOnComplete: true, removeOnFail: true } as const;
 
 /** Makes the queues' producing side. */
 export function createProducer(options: ProducerOptions): Producer {
+  const { redis, names, onError, weightOf = () => 1, tokensPerMinuteOf = () => null } = options;
   const open = (name: string): Queue => {
     const queue = new Queue(name, {
-      connection: options.redis,
-      prefix: options.names.queues,
+      connection: redis,
+      prefix: names.queues,
       defaultJobOptions: FORGET,
       skipVersionCheck: true,
     });
-    queue.on('error', options.onError);
+    queue.on('error', onError);
     return queue;
   };
   const jobs = open(jobsQueue);
@@ -75,10 +94,31 @@ export function createProducer(options: ProducerOptions): Producer {
     return known;
   };
 
+  const order = createFairOrder({
+    redis,
+    names,
+    weightOf,
+    unitOf: (queue) => placeTokens(tokensPerMinuteOf(poolOfQueue(queue))),
+    onError,
+  });
+  /** Piece by piece, so that a number never is on its way for long. */
+  async function enqueueInOrder(queue: Queue, wakes: readonly StepWakeRequest[]): Promise<void> {
+    for (const some of inPieces(wakes.map(withId))) {
+      const numbers = await order.number(queue, some);
+      await queue.addBulk(
+        some.map(({ id, jobId, key, delayMs, priority }, index) => ({
+          name: 'call',
+          data: { jobId, key },
+          opts: { jobId: id, priority: numbers[index] ?? priorityNumber(priority), ...delayed(delayMs) },
+        })),
+      );
+    }
+  }
+
   return {
     async enqueueJobs(wakes) {
       if (wakes.length === 0) return;
-      await requireConnection(options.redis);
+      await requireConnection(redis);
       await jobs.addBulk(
         wakes.map(({ jobId, priority, delayMs }) => ({
           name: 'advance',
@@ -89,27 +129,13 @@ export function createProducer(options: ProducerOptions): Producer {
     },
     async enqueueSteps(wakes) {
       if (wakes.length === 0) return;
-      await requireConnection(options.redis);
+      await requireConnection(redis);
       const byPool = Map.groupBy(wakes, (wake) => wake.pool);
-      await Promise.all(
-        [...byPool].map(([pool, group]) =>
-          poolOf(pool).addBulk(
-            group.map(({ jobId, key, fence, priority, delayMs }) => ({
-              name: 'call',
-              data: { jobId, key },
-              opts: {
-                jobId: wakeId(jobId, key, fence),
-                priority: priorityNumber(priority),
-                ...delayed(delayMs),
-              },
-            })),
-          ),
-        ),
-      );
+      await Promise.all([...byPool].map(([pool, group]) => enqueueInOrder(poolOf(pool), group)));
     },
     async enqueueDeliveries(wakes) {
       if (wakes.length === 0) return;
-      await requireConnection(options.redis);
+      await requireConnection(redis);
       await webhooks.addBulk(
         wakes.map(({ deliveryId, fence, delayMs }) => ({
           name: 'deliver',
@@ -122,6 +148,18 @@ export function createProducer(options: ProducerOptions): Producer {
         })),
       );
     },
+    async raiseSteps(wakes) {
+      if (wakes.length === 0) return;
+      await requireConnection(redis);
+      const byPool = Map.groupBy(wakes, (wake) => wake.pool);
+      for (const [pool, group] of byPool) await order.raise(poolOf(pool), group.map(withId));
+    },
+    async makeRoom() {
+      await requireConnection(redis);
+      let renumbered = 0;
+      for (const queue of pools.values()) renumbered += await order.rebase(queue);
+      return renumbered;
+    },
     get queues() {
       return [jobs, ...pools.values(), webhooks];
     },
@@ -129,6 +167,10 @@ export function createProducer(options: ProducerOptions): Producer {
       await Promise.all([jobs, webhooks, ...pools.values()].map((queue) => queue.close()));
     },
   };
+}
+
+function withId(wake: StepWakeRequest): StepWakeRequest & { id: string } {
+  return { ...wake, id: wakeId(wake.jobId, wake.key, wake.fence) };
 }
 
 function delayed(delayMs: number): { delay?: number } {

@@ -7,3 +7,8 @@ export const webhooksQueue = 'webhooks';
 export function poolQueue(pool: string): string {
   return `calls-${pool}`;
 }
+
+/** The pool of a queue that {@link poolQueue} named. */
+export function poolOfQueue(queue: string): string {
+  return queue.replace(/^calls-/, '');
+}

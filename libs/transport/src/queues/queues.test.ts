@@ -52,6 +52,7 @@ describe('wakes', () => {
       fence: 1,
       priority: 'standard',
       delayMs: 0,
+      charge: null,
     } as const;
     await transport.producer.enqueueSteps([wake, wake, { ...wake, fence: 2 }, { ...wake, key: '1' }]);
     // A pool that nobody has told the producer of.
@@ -96,6 +97,7 @@ describe('wakes', () => {
       fence: 0,
       priority: 'realtime',
       delayMs: 60_000,
+      charge: null,
     } as const;
     await transport.producer.enqueueJobs([jobWake('a'), jobWake('b', { delayMs: 60_000 })]);
     await transport.producer.enqueueSteps([step, { ...step, fence: 1, delayMs: 0 }]);

@@ -1,8 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { createCapacityBook, createFleet } from '@millrace/capacity';
 import type { Config } from '@millrace/config';
 import type { Service } from '@millrace/contracts';
-import { closeLostAttempts, holdLease, openDatabase, pruneJobs, releaseLease } from '@millrace/ledger';
+import {
+  closeLostAttempts,
+  holdLease,
+  measureBacklog,
+  openDatabase,
+  pruneJobs,
+  releaseLease,
+} from '@millrace/ledger';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
 import { announce, closeOnStop, createOperationsServer } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
@@ -10,9 +18,13 @@ import { createProducer, hasEpoch, markEpoch } from '@millrace/transport';
 import { createLeadership } from './leadership.ts';
 import { createReconciler } from './reconcile.ts';
 import { createRepeat } from './repeat.ts';
+import { createFleetPlanner } from './scaling/plan-fleet.ts';
+import { showPlan } from './scaling/show-plan.ts';
 
 const LEADER = 'scheduler';
 const PRUNE_EVERY_MS = 60_000;
+/** A burst is answered within two seconds: one until it is seen here, one until the workers hear of it. */
+const PLAN_EVERY_MS = 1_000;
 /** A worker reports an aborted call within its heartbeat; a ledger outage may come on top. */
 const LOST_AFTER_MS = 120_000;
 const PRUNE_AT_A_TIME = 500;
@@ -41,6 +53,7 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
     release: () => releaseLease(database, LEADER, holder),
     onChange: (leads) => {
       metrics.leader.set(leads ? 1 : 0);
+      if (!leads) showPlan(metrics, null);
       log.info({ leader: leads, holder }, leads ? 'leads' : 'follows');
     },
     onError,
@@ -66,6 +79,19 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
     leaseMs: setting.MILLRACE_LEASE,
   });
   const when = (): boolean => leadership.leads;
+  const domains = new Map([...config.pools].map(([pool, { limits }]) => [pool, limits]));
+  const planFleet = createFleetPlanner({
+    pools: [...config.pools.keys()],
+    domains,
+    fleet: createFleet({ redis, names }),
+    book: createCapacityBook({ redis, names, domains, onError }),
+    measureBacklog: () => measureBacklog(database),
+    policy: config.scaling,
+    processCapacity: setting.MILLRACE_WORKER_CONCURRENCY,
+    onPlanned: (plan) => showPlan(metrics, plan),
+    now: Date.now,
+    monotonicNow: () => performance.now(),
+  });
 
   return [
     closeOnStop('database', () => database.close()),
@@ -89,6 +115,13 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
       everyMs: setting.MILLRACE_RECONCILE_INTERVAL,
       when,
       work: () => reconciler.sweep(),
+      onError,
+    }),
+    createRepeat({
+      name: 'fleet plan',
+      everyMs: PLAN_EVERY_MS,
+      when,
+      work: planFleet,
       onError,
     }),
     createRepeat({

@@ -1,7 +1,9 @@
 import { lookup } from 'node:dns';
+import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createProviders, isListed, splitTarget } from '@millrace/calls';
+import { createFleet } from '@millrace/capacity';
 import { poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import { deliveryWakeSchema, jobWakeSchema, stepWakeSchema } from '@millrace/contracts';
@@ -29,6 +31,8 @@ import { createRetryBudget } from './calls/retry-budget.ts';
 import { createUsualDurations } from './calls/usual-durations.ts';
 import { runCall } from './calls/run-call.ts';
 import type { RunCallDependencies } from './calls/run-call.ts';
+import { createFleetMember } from './fleet/fleet-member.ts';
+import { createPoolMeter } from './fleet/pool-meter.ts';
 import { createAdvancer } from './jobs/create-advancer.ts';
 import type { AdvanceDependencies } from './jobs/create-advancer.ts';
 import { createPatience } from './patience.ts';
@@ -139,6 +143,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
   const usualDurations = createUsualDurations();
   const reportCall = createCallReporter(log, metrics, labelOf);
   const consumers = new Map<string, Consumer>();
+  const meter = createPoolMeter(pools);
   const advanceJob = createAdvancer(advancing);
   const tasks = createTaskGroup(onError);
   const calling: RunCallDependencies = {
@@ -169,6 +174,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
       if (passage.sentAt !== null && passage.endedAt !== null && passage.happening.kind === 'answered') {
         usualDurations.note(step.target, passage.endedAt - passage.sentAt);
       }
+      if (passage.sentAt !== null) meter.note(step.pool, Date.now() - passage.sentAt);
       reportCall(report);
     },
     onError,
@@ -230,7 +236,11 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
       payload: stepWakeSchema,
       handle: async (wake) => {
         metrics.callsUnderWay.inc({ pool });
-        await patiently(() => runCall(calling, wake)).finally(() => metrics.callsUnderWay.dec({ pool }));
+        const ended = meter.begin(pool);
+        await patiently(() => runCall(calling, wake)).finally(() => {
+          ended();
+          metrics.callsUnderWay.dec({ pool });
+        });
       },
     });
     consumers.set(pool, consumer);
@@ -270,6 +280,16 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
       graceMs: setting.MILLRACE_SHUTDOWN_GRACE,
       onStarted: () =>
         log.info({ worker, pools, concurrency: setting.MILLRACE_WORKER_CONCURRENCY }, 'working'),
+    }),
+    // Last, and so the first to stop: a worker that ends its calls leaves its share to the others.
+    createFleetMember({
+      fleet: createFleet({ redis: producerRedis, names }),
+      // A process that starts again in its container has the number of the one before.
+      worker: `${worker}-${randomUUID().slice(0, 8)}`,
+      capacity: setting.MILLRACE_WORKER_CONCURRENCY,
+      meter,
+      consumers,
+      onError,
     }),
   ];
 }

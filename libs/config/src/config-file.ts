@@ -52,7 +52,16 @@ const poolSchema = z.strictObject({
   background_share: z.number().min(0.01).max(1).optional(),
 });
 
-/** `millrace.config.yaml`: providers, pools, routes, caps and the retry policy. Unknown keys are refused. */
+const byPriority = (realtime: string, standard: string, background: string) =>
+  z
+    .strictObject({
+      realtime: z.string().default(realtime),
+      standard: z.string().default(standard),
+      background: z.string().default(background),
+    })
+    .prefault({});
+
+/** `millrace.config.yaml`: providers, pools, routes, caps, the retry policy and scaling. Unknown keys are refused. */
 export const configFileSchema = z.strictObject({
   providers: z.record(providerName, providerSchema).default({}),
   pools: z.record(poolName, poolSchema).default({}),
@@ -69,6 +78,14 @@ export const configFileSchema = z.strictObject({
       max_output_tokens: z.int().min(1).optional(),
     })
     .default({}),
+  scaling: z
+    .strictObject({
+      target_wait: byPriority('2s', '30s', '10m'),
+      min_concurrency: z.int().min(1).max(100_000).default(1),
+      max_concurrency: z.int().min(1).max(100_000).optional(),
+    })
+    .prefault({}),
+  backpressure: byPriority('10m', '2h', '24h'),
   retry: z
     .strictObject({
       max_attempts_per_target: z.int().min(1).max(50).default(4),

@@ -1,4 +1,4 @@
-import type { RequestLimits } from '@millrace/contracts';
+import type { Priority, RequestLimits } from '@millrace/contracts';
 import type { SettingName, SettingValue } from './settings.ts';
 
 /** A provider account that calls can go to. */
@@ -65,6 +65,17 @@ export interface RetryPolicy {
   maxDeaths: number;
 }
 
+/** How the fleet follows its work. */
+export interface ScalingConfig {
+  /** Within which time what waits of a class should be taken. */
+  targetWaitMs: Readonly<Record<Priority, number>>;
+  /** Calls at a time, per pool. */
+  minConcurrency: number;
+  maxConcurrency: number | null;
+  /** How long work of a class may wait before new work has to stay outside. */
+  boundMs: Readonly<Record<Priority, number>>;
+}
+
 /** Everything a process is told from outside, read once, checked, frozen. */
 export interface Config {
   databaseUrl: string;
@@ -76,6 +87,7 @@ export interface Config {
   routes: ReadonlyMap<string, RouteConfig>;
   limits: Readonly<RequestLimits>;
   retry: Readonly<RetryPolicy>;
+  scaling: Readonly<ScalingConfig>;
 }
 
 /** All that is wrong with the configuration, a line each, naming the key, the value and what would be right. */

@@ -9,6 +9,7 @@ import { configFileSchema } from './config-file.ts';
 import type { ConfigFile } from './config-file.ts';
 import { readPools } from './read-pools.ts';
 import { readRoutes } from './read-routes.ts';
+import { readScaling } from './read-scaling.ts';
 import { readSettings } from './read-settings.ts';
 import type { Environment } from './read-settings.ts';
 import type { SettingName } from './settings.ts';
@@ -45,6 +46,7 @@ export function loadConfig(
   const pools = readPools(file, providers, problems);
   const routes = readRoutes(file, providers, problems);
   const retry = toRetryPolicy(file, problems);
+  const scaling = readScaling(file, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   return Object.freeze({
     databaseUrl: setting.DATABASE_URL ?? '',
@@ -55,6 +57,7 @@ export function loadConfig(
     routes,
     limits: Object.freeze(toLimits(file)),
     retry: Object.freeze(retry),
+    scaling: Object.freeze(scaling),
   });
 }
 

@@ -1,0 +1,70 @@
+import { shareOf } from '@millrace/capacity';
+import type { Fleet } from '@millrace/capacity';
+import type { ScalingPlan, Service } from '@millrace/contracts';
+import type { PoolMeter } from './pool-meter.ts';
+
+export interface FleetMemberOptions {
+  fleet: Fleet;
+  worker: string;
+  /** Calls that this process can run at a time, per pool. */
+  capacity: number;
+  meter: PoolMeter;
+  /** By pool: sets how many of its calls run at a time. */
+  consumers: ReadonlyMap<string, { setConcurrency(concurrency: number): void }>;
+  onError: (error: unknown) => void;
+}
+
+/** Often enough that a burst, a worker that joins and one that dies are followed within seconds. */
+const EVERY_MS = 1_000;
+
+/**
+ * Makes this worker one of the fleet: says that it lives and what it does, and takes its share of what each pool was
+ * granted. Until it is counted, and without a plan (no scheduler, no Redis), it keeps what it has: everything that it can
+ * carry, at first.
+ */
+export function createFleetMember(options: FleetMemberOptions): Service {
+  const { fleet, worker, capacity, meter, consumers, onError } = options;
+  const shares = new Map<string, number>();
+  let timer: NodeJS.Timeout | null = null;
+  let underWay: Promise<void> = Promise.resolve();
+  let stopped = false;
+
+  const apply = (plan: ScalingPlan): void => {
+    for (const [pool, consumer] of consumers) {
+      const granted = plan.pools[pool]?.granted;
+      const share = granted === undefined ? null : shareOf(granted, plan.workers, worker);
+      const wanted = Math.min(share ?? capacity, capacity);
+      if (wanted === (shares.get(pool) ?? capacity)) continue;
+      shares.set(pool, wanted);
+      consumer.setConcurrency(wanted);
+    }
+  };
+  const look = async (): Promise<void> => {
+    try {
+      await fleet.announce({ id: worker, capacity, pools: meter.read() });
+      const plan = await fleet.readPlan();
+      if (plan && !stopped) apply(plan);
+    } catch (error) {
+      onError(error);
+    }
+    if (!stopped) timer = setTimeout(begin, EVERY_MS);
+  };
+  const begin = (): void => {
+    underWay = look();
+  };
+
+  return {
+    name: 'fleet member',
+    async start() {
+      stopped = false;
+      begin();
+    },
+    async stop() {
+      if (stopped) return;
+      stopped = true;
+      if (timer) clearTimeout(timer);
+      await underWay;
+      await fleet.leave(worker).catch(onError);
+    },
+  };
+}

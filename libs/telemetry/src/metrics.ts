@@ -126,12 +126,6 @@ export function createMetrics(app: string): Metrics {
     ),
     leader: gauge('scheduler_leader', '1 in the scheduler that leads.'),
     wantedConcurrency: gauge('scaling_wanted_concurrency', 'Calls that should run at a time.', ['pool']),
-    grantedConcurrency: gauge('scaling_granted_concurrency', 'Calls that the live workers may run.', ['pool']),
-    feedableConcurrency: gauge('scaling_feedable_concurrency', 'Calls that the limits can feed.', ['pool']),
-    bottleneck: gauge('scaling_bottleneck', '1 for what decides the wanted concurrency.', ['pool', 'reason']),
-    wantedWorkers: gauge('scaling_wanted_workers', 'Worker processes that there should be.'),
-    liveWorkers: gauge('scaling_live_workers', 'Worker processes that were heard of lately.'),
-    wantedConcurrency: gauge('scaling_wanted_concurrency', 'Calls that should run at a time.', ['pool']),
     grantedConcurrency: gauge('scaling_granted_concurrency', 'Calls that the live workers may run.', [
       'pool',
     ]),

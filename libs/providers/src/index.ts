@@ -29,5 +29,7 @@ export { findModelPrice, loadPriceCatalogue, modelEndsAt, modelFacts } from './p
 export type { ModelFacts, PriceCatalogue, PricedModel } from './prices/price-catalogue.ts';
 export { costMicroUsd, worstCaseMicroUsd } from './prices/call-cost.ts';
 export type { CallCost, PricedCall, UnsentCall } from './prices/call-cost.ts';
+export { quoteLanes } from './prices/quote-lanes.ts';
+export type { LaneQuote, LanedCall } from './prices/quote-lanes.ts';
 export { modelPriceSchema } from './prices/price-schema.ts';
 export type { ModelPriceInput } from './prices/price-schema.ts';

@@ -43,7 +43,12 @@ const lineSchema = z.object({
 const messageSchema = z.looseObject({
   id: z.string(),
   model: z.string(),
-  content: z.array(z.looseObject({ type: z.string(), text: z.string().optional() })),
+  content: z.array(
+    z.union([
+      z.looseObject({ type: z.literal('text'), text: z.string() }),
+      z.looseObject({ type: z.string().refine((type) => type !== 'text') }),
+    ]),
+  ),
   stop_reason: z.string().nullable(),
 });
 

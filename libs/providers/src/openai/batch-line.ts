@@ -34,12 +34,23 @@ const lineSchema = z.object({
   error: z.object({ code: z.string().nullish() }).nullish(),
 });
 
+const messageSchema = z.looseObject({
+  type: z.literal('message'),
+  content: z.array(
+    z.union([
+      z.looseObject({ type: z.literal('output_text'), text: z.string() }),
+      z.looseObject({ type: z.literal('refusal'), refusal: z.string() }),
+    ]),
+  ),
+});
+
 /** What of a response's body {@link recordResponse} relies on. */
 const endedResponseSchema = z.looseObject({
   id: z.string(),
+  model: z.string(),
   status: z.enum(['completed', 'incomplete', 'failed']),
   output: z.array(
-    z.looseObject({ type: z.string(), content: z.array(z.looseObject({ type: z.string() })).optional() }),
+    z.union([messageSchema, z.looseObject({ type: z.string().refine((type) => type !== 'message') })]),
   ),
 });
 

@@ -17,7 +17,7 @@ const eventSchema = z.object({ type: z.string(), data: z.object({ id: z.string()
  */
 export async function verifyProviderWebhook(
   rawBody: string,
-  headers: Record<string, string | undefined>,
+  headers: Record<string, string | string[] | undefined>,
   secret: string,
 ): Promise<ProviderWebhookEvent | null> {
   // No request is made with it: the check needs the client's shape only.

@@ -22,7 +22,7 @@ export function hooks(overrides: Partial<ProviderHooks> = {}): ProviderHooks {
 }
 
 /** The call's failure, whichever of the two classes; fails the test when the call succeeds or throws something else. */
-export async function failureOf(call: Promise<ProviderAnswer>): Promise<TerminalError | RetryableError> {
+export async function failureOf(call: Promise<unknown>): Promise<TerminalError | RetryableError> {
   const error = await call.then(
     () => null,
     (thrown: unknown) => thrown,

@@ -76,8 +76,15 @@ export type { Bottleneck, PoolPlan, ScalingPlan, WorkerSign } from './scaling-pl
 export { scopes, parseApiKey } from './scopes.ts';
 export type { Scope } from './scopes.ts';
 export type { Service } from './service.ts';
-export { stepRequestSchema, stepStatuses, stepLanes, attemptObjectSchema, stepObjectSchema } from './step.ts';
-export type { StepRequest, StepStatus, Lane, AttemptObject, StepObject } from './step.ts';
+export {
+  degradations,
+  stepRequestSchema,
+  stepStatuses,
+  stepLanes,
+  attemptObjectSchema,
+  stepObjectSchema,
+} from './step.ts';
+export type { Degradation, StepRequest, StepStatus, Lane, AttemptObject, StepObject } from './step.ts';
 export { noUsage, usageSchema } from './usage.ts';
 export type { TokenUsage } from './usage.ts';
 export { jobWakeSchema, stepWakeSchema, deliveryWakeSchema } from './wake.ts';

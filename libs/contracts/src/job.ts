@@ -149,6 +149,9 @@ export const jobObjectSchema = z
       queue_position: z.int().nullable(),
       eta_seconds: z.number().nullable(),
     }),
+    degraded: z.boolean().meta({
+      description: 'True when a route was down and an answer came from its last resort or an earlier request.',
+    }),
     output: jsonSchema.nullable(),
     error: jobErrorSchema.nullable(),
     usage: usageSchema,

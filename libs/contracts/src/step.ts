@@ -37,6 +37,13 @@ export type StepStatus = (typeof stepStatuses)[number];
 export const stepLanes = ['realtime', 'flex', 'batch'] as const;
 export type Lane = (typeof stepLanes)[number];
 
+/**
+ * How an answer may have come while its route was down: from the route's last resort, or it is an earlier answer to an
+ * identical request.
+ */
+export const degradations = ['cheapest', 'stale'] as const;
+export type Degradation = (typeof degradations)[number];
+
 /** One sending of a step, as the API lists it. */
 export const attemptObjectSchema = z
   .object({
@@ -80,8 +87,14 @@ export const stepObjectSchema = z
     batch_id: z
       .string()
       .nullable()
-      .meta({ description: 'The batch that holds the step or has answered it; null outside of the batch lane.' }),
+      .meta({
+        description: 'The batch that holds the step or has answered it; null outside of the batch lane.',
+      }),
     ambiguous: z.boolean(),
+    degraded: z.enum(degradations).nullable().meta({
+      description:
+        'Set when the route was down: `cheapest` from its last resort, `stale` an earlier answer to an identical request.',
+    }),
     output: jsonSchema.nullable(),
     error: z.object({ code: z.string(), message: z.string() }).nullable(),
     created_at: z.string(),

@@ -25,8 +25,10 @@ CREATE TABLE route_changes (
 
 -- Set when an answer did not come as the route wants it: 'cheapest' (the last resort's) or 'stale' (an earlier one).
 ALTER TABLE steps ADD COLUMN degraded text CHECK (degraded IN ('cheapest', 'stale'));
+-- True once an answer of such a step is in the job.
+ALTER TABLE jobs ADD COLUMN degraded boolean NOT NULL DEFAULT false;
 -- Mean log probability of the answer's tokens; null when it was not asked for or not told.
 ALTER TABLE steps ADD COLUMN mean_logprob float8;
 -- What an identical request of the same tenant has in common; only on routes that may give stale answers.
-ALTER TABLE steps ADD COLUMN request_hash bytea;
+ALTER TABLE steps ADD COLUMN request_hash text COLLATE "C";
 CREATE INDEX steps_request_hash ON steps (request_hash, finished_at) WHERE request_hash IS NOT NULL;

@@ -4,7 +4,14 @@ export { gather } from './gather.ts';
 export { acceptJobs } from './jobs/accept-jobs.ts';
 export type { NewJob, AcceptResult } from './jobs/accept-jobs.ts';
 export { advanceJob, advanceJobs } from './jobs/advance-job.ts';
-export type { RecordedStep, JobState, NewStep, Placement, AdvanceDecision, AdvanceResult } from './jobs/advance-job.ts';
+export type {
+  RecordedStep,
+  JobState,
+  NewStep,
+  Placement,
+  AdvanceDecision,
+  AdvanceResult,
+} from './jobs/advance-job.ts';
 export type { StoredEvent } from './jobs/append-events.ts';
 export { cancelJob } from './jobs/cancel-job.ts';
 export { countOpenCalls } from './jobs/count-open-calls.ts';
@@ -38,6 +45,7 @@ export { listRouteChanges } from './routing/list-route-changes.ts';
 export type { RouteChangeRecord } from './routing/list-route-changes.ts';
 export { claimSteps } from './steps/claim-steps.ts';
 export type { StepReference, RepairState, ClaimedStep } from './steps/claim-steps.ts';
+export { findEarlierAnswer } from './steps/find-earlier-answer.ts';
 export { listSteps } from './steps/list-steps.ts';
 export type { AttemptRecord, StepRecord } from './steps/list-steps.ts';
 export { markSent } from './steps/mark-sent.ts';

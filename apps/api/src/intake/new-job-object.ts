@@ -27,6 +27,7 @@ export function newJobObject(job: NewJob, createdAt: number): JobObject {
     reasoningTokens: 0,
     calls: 0,
     ambiguousCalls: 0,
+    degraded: false,
     output: null,
     error: null,
     erasedAt: null,

@@ -14,6 +14,7 @@ export function toStepObject(jobId: string, step: StepRecord): StepObject {
     lane_reason: step.laneReason,
     batch_id: step.batchId,
     ambiguous: step.ambiguous,
+    degraded: step.degraded,
     output: step.output,
     error: step.error,
     created_at: new Date(step.createdAt).toISOString(),

@@ -1,5 +1,14 @@
 import { jobErrorSchema, jsonSchema, planNodeSchema } from '@millrace/contracts';
-import type { JobError, Json, Lane, LaneChoice, PlanNode, Priority, StepRequest } from '@millrace/contracts';
+import type {
+  Degradation,
+  JobError,
+  Json,
+  Lane,
+  LaneChoice,
+  PlanNode,
+  Priority,
+  StepRequest,
+} from '@millrace/contracts';
 import { crashPoint } from '@millrace/faults';
 import { z } from 'zod';
 import type { Database, Queryable } from '../database.ts';
@@ -15,6 +24,8 @@ export interface RecordedStep {
   output: Json | null;
   error: JobError | null;
   ordinal: number | null;
+  /** Mean log probability of the answer's tokens; absent when it was not asked for or not told. */
+  meanLogprob?: number;
 }
 
 /** What the plan is decided from. */
@@ -42,6 +53,10 @@ export interface NewStep {
   pool: string;
   /** Absent: realtime. A step of the batch lane is `collected`, and nobody wakes it. */
   placement?: Placement;
+  /** Set when the target is not one that the step's route wants, but its last resort. */
+  degraded?: Degradation | null;
+  /** What identical requests have in common; absent where nobody will ask. */
+  requestHash?: string | null;
 }
 
 /** How a step is to be served, and why. */
@@ -74,17 +89,18 @@ SELECT id, priority, lane, content, started_at, deadline_at, deadline_at <= now(
   (SELECT t.batch_allowed FROM tenants t WHERE t.id = jobs.tenant_id) AS batch_allowed FROM jobs
 WHERE id = ANY ($1) AND finished_at IS NULL ORDER BY id FOR NO KEY UPDATE`;
 
-const LOAD_STEPS = `SELECT job_id, key, status, output, error, ordinal FROM steps WHERE job_id = ANY ($1)`;
+const LOAD_STEPS = `
+SELECT job_id, key, status, output, error, ordinal, mean_logprob FROM steps WHERE job_id = ANY ($1)`;
 
 const INSERT_STEPS = `
 INSERT INTO steps (job_id, key, barrier, priority, route, target, pool, request, lane, lane_reason, escape_at, shape,
-  status, wake_at)
+  degraded, request_hash, status, wake_at)
 SELECT job_id, key, barrier, priority, route, target, pool, request::json, coalesce(lane, 'realtime'), lane_reason,
-  to_timestamp(escape_at / 1000), shape, CASE WHEN lane = 'batch' THEN 'collected' ELSE 'pending' END,
+  to_timestamp(escape_at / 1000), shape, degraded, "requestHash", CASE WHEN lane = 'batch' THEN 'collected' ELSE 'pending' END,
   CASE WHEN lane = 'batch' THEN NULL ELSE now() + interval '10 seconds' END
 FROM json_to_recordset($1) AS j (
   job_id text, key text, barrier text, priority text, route text, target text, pool text, request text, lane text,
-  lane_reason text, escape_at float8, shape text)
+  lane_reason text, escape_at float8, shape text, degraded text, "requestHash" text)
 ON CONFLICT (job_id, key) DO NOTHING
 RETURNING job_id, key, pool, status = 'collected' AS collected`;
 
@@ -228,6 +244,7 @@ interface StepRow {
   output: unknown;
   error: unknown;
   ordinal: number | null;
+  mean_logprob: number | null;
 }
 
 async function loadSteps(transaction: Queryable, jobIds: readonly string[]): Promise<Map<string, StepRow[]>> {
@@ -245,6 +262,7 @@ function stepsOf(rows: ReadonlyMap<string, StepRow[]>, job: LockedJob): Map<stri
         output: row.output === null ? null : jsonSchema.parse(row.output),
         error: row.error === null ? null : jobErrorSchema.parse(row.error),
         ordinal: row.ordinal,
+        ...(row.mean_logprob === null ? {} : { meanLogprob: row.mean_logprob }),
       },
     ]),
   );

@@ -6,7 +6,8 @@ UPDATE jobs SET content = NULL, output = NULL, metadata = '{}', webhook = NULL,
   error = CASE WHEN error IS NULL THEN NULL ELSE json_build_object('code', error->>'code', 'message', 'erased') END,
   erased_at = coalesce(erased_at, now())
 WHERE id = $1`;
-const ERASE_STEPS = `UPDATE steps SET request = NULL, output = NULL, repair = NULL, error = NULL WHERE job_id = $1`;
+const ERASE_STEPS = `UPDATE steps SET request = NULL, output = NULL, repair = NULL, error = NULL,
+  request_hash = NULL WHERE job_id = $1`;
 const ERASE_ATTEMPTS = `UPDATE attempts SET error_message = NULL WHERE job_id = $1`;
 const ERASE_EVENTS = `UPDATE job_events SET data = '{}' WHERE job_id = $1`;
 

@@ -25,6 +25,7 @@ export interface JobRecord {
   reasoningTokens: number;
   calls: number;
   ambiguousCalls: number;
+  degraded: boolean;
   output: Json | null;
   error: JobError | null;
   erasedAt: number | null;
@@ -33,7 +34,7 @@ export interface JobRecord {
 /** The columns of {@link JobRecord}, for a SELECT from `jobs`. */
 export const jobColumns = `id, tenant_id, type, status, priority, lane, on_late, metadata, deadline_at, created_at, started_at,
   finished_at, steps_known, steps_done, max_cost_micro_usd, cost_micro_usd, input_tokens, cached_input_tokens,
-  output_tokens, reasoning_tokens, calls, ambiguous_calls, output, error, erased_at`;
+  output_tokens, reasoning_tokens, calls, ambiguous_calls, degraded, output, error, erased_at`;
 
 /** A row of {@link jobColumns} as the driver gives it. */
 export interface JobRow {
@@ -59,6 +60,7 @@ export interface JobRow {
   reasoning_tokens: number;
   calls: number;
   ambiguous_calls: number;
+  degraded: boolean;
   output: unknown;
   error: unknown;
   erased_at: number | null;
@@ -89,6 +91,7 @@ export function toJobRecord(row: JobRow): JobRecord {
     reasoningTokens: row.reasoning_tokens,
     calls: row.calls,
     ambiguousCalls: row.ambiguous_calls,
+    degraded: row.degraded,
     output: row.output === null ? null : jsonSchema.parse(row.output),
     error: row.error === null ? null : jobErrorSchema.parse(row.error),
     erasedAt: row.erased_at,

@@ -31,6 +31,7 @@ export function toJobObject(record: JobRecord, forecast: JobForecast = NO_FORECA
       queue_position: forecast.queuePosition,
       eta_seconds: forecast.etaSeconds,
     },
+    degraded: record.degraded,
     output: record.output,
     error: record.error,
     usage: {

@@ -1,5 +1,5 @@
 import { jobErrorSchema, jsonSchema } from '@millrace/contracts';
-import type { JobError, Json, Lane, StepStatus } from '@millrace/contracts';
+import type { Degradation, JobError, Json, Lane, StepStatus } from '@millrace/contracts';
 import type { Queryable } from '../database.ts';
 
 /** One sending of a step. Instants are milliseconds since 1970. */
@@ -34,6 +34,7 @@ export interface StepRecord {
   route: string | null;
   target: string;
   ambiguous: boolean;
+  degraded: Degradation | null;
   output: Json | null;
   error: JobError | null;
   createdAt: number;
@@ -50,7 +51,7 @@ export interface StepRecord {
 }
 
 const LIST_STEPS = `
-SELECT s.key, s.status, s.lane, s.lane_reason AS "laneReason", s.batch_id AS "batchId", s.route, s.target, s.ambiguous, s.output, s.error, s.created_at AS "createdAt",
+SELECT s.key, s.status, s.lane, s.lane_reason AS "laneReason", s.batch_id AS "batchId", s.route, s.target, s.ambiguous, s.degraded, s.output, s.error, s.created_at AS "createdAt",
   s.started_at AS "startedAt", s.finished_at AS "finishedAt", s.input_tokens AS "inputTokens",
   s.cached_input_tokens AS "cachedInputTokens", s.output_tokens AS "outputTokens",
   s.reasoning_tokens AS "reasoningTokens", s.calls, s.ambiguous_calls AS "ambiguousCalls",

@@ -19,7 +19,8 @@ const RECORD_STEPS = `
 WITH outcome AS (
   SELECT * FROM json_to_recordset($1) AS j (
     position int, job_id text, key text, fence int, status text, output text, error text, delay_ms float8, target text,
-    pool text, repair text, gave_up boolean, counts_attempt boolean, is_repair boolean, ambiguous boolean, cost_known boolean)
+    pool text, repair text, gave_up boolean, counts_attempt boolean, is_repair boolean, ambiguous boolean, cost_known boolean,
+    degraded text, mean_logprob float8)
 ), before AS (
   SELECT s.job_id, s.key, s.reserved_micro_usd FROM steps s WHERE (s.job_id, s.key) IN (SELECT job_id, key FROM outcome)
 ), ranked AS (
@@ -47,15 +48,18 @@ WITH outcome AS (
       THEN 'realtime' ELSE s.lane END,
     lane_reason = CASE WHEN r.status = 'pending' AND (s.lane = 'batch' OR s.lane = 'flex' AND (r.counts_attempt OR r.is_repair))
       THEN 'again_after_' || s.lane ELSE s.lane_reason END,
+    -- A step that moves on is as degraded as the target that it goes to.
+    degraded = CASE WHEN r.target IS NOT NULL THEN r.degraded ELSE coalesce(r.degraded, s.degraded) END,
+    mean_logprob = r.mean_logprob,
     batch_id = CASE WHEN r.status = 'pending' THEN NULL ELSE s.batch_id END,
     escape_at = CASE WHEN r.status = 'pending' THEN NULL ELSE s.escape_at END
   FROM ranked r
   WHERE s.job_id = r.job_id AND s.key = r.key AND s.fence = r.fence AND s.status IN ('claimed', 'sent')
-  RETURNING s.job_id, s.key, s.status, s.barrier, s.pool, s.fence, s.ordinal, r.position, r.ambiguous, r.cost_known
+  RETURNING s.job_id, s.key, s.status, s.barrier, s.pool, s.fence, s.ordinal, r.position, r.ambiguous, r.cost_known, s.degraded
 ), ended AS (
   SELECT job_id, count(*) FILTER (WHERE status IN ('completed', 'failed'))::int AS endings,
     count(*) FILTER (WHERE status = 'completed')::int AS done,
-    bool_or(status = 'held') AS holds, max(ordinal) AS last_ordinal, count(*) FILTER (WHERE ambiguous)::int AS ambiguous_calls,
+    bool_or(status = 'held') AS holds, bool_or(status = 'completed' AND degraded IS NOT NULL) AS degraded, max(ordinal) AS last_ordinal, count(*) FILTER (WHERE ambiguous)::int AS ambiguous_calls,
     bool_or(status = 'failed' OR status = 'completed' AND (barrier IS NULL OR NOT EXISTS (
       SELECT FROM steps o WHERE o.job_id = w.job_id AND o.barrier = w.barrier
         AND o.status IN ('pending', 'collected', 'claimed', 'sent', 'held')
@@ -68,7 +72,7 @@ WITH outcome AS (
 ), counted AS (
   UPDATE jobs SET
     last_ordinal = greatest(jobs.last_ordinal, e.last_ordinal), steps_done = steps_done + e.done, steps_open = steps_open - e.endings,
-    ambiguous_calls = jobs.ambiguous_calls + e.ambiguous_calls,
+    ambiguous_calls = jobs.ambiguous_calls + e.ambiguous_calls, degraded = jobs.degraded OR e.degraded,
     reserved_micro_usd = greatest(jobs.reserved_micro_usd - l.reserved, 0),
     status = CASE WHEN e.holds AND jobs.finished_at IS NULL THEN 'requires_action' ELSE jobs.status END,
     wake_at = CASE WHEN jobs.finished_at IS NULL AND e.endings > 0 AND (e.urgent OR steps_open - e.endings <= 0)
@@ -174,7 +178,10 @@ function toRow(outcome: StepOutcome, position: number) {
     ambiguous: outcome.attempt?.ambiguous ?? false,
     cost_known: isCostKnown(outcome),
   };
-  if (next.status === 'completed') return { ...base, output: JSON.stringify(next.output) };
+  if (next.status === 'completed') {
+    const { degraded, meanLogprob } = next;
+    return { ...base, output: JSON.stringify(next.output), degraded, mean_logprob: meanLogprob };
+  }
   if (next.status !== 'pending') return { ...base, error: JSON.stringify(next.error) };
   return {
     ...base,
@@ -182,6 +189,7 @@ function toRow(outcome: StepOutcome, position: number) {
     target: next.move?.target,
     pool: next.move?.pool,
     gave_up: next.move?.gaveUp,
+    degraded: next.move?.degraded,
     repair: next.repair === null ? undefined : JSON.stringify(next.repair),
     counts_attempt: next.countsAttempt,
     is_repair: next.repair !== null,

@@ -28,14 +28,27 @@ export interface AttemptEnd {
 
 /** Where the step goes from here. */
 export type NextState =
-  | { status: 'completed'; output: Json }
+  | {
+      status: 'completed';
+      output: Json;
+      /** `stale`: the output is an earlier answer to an identical request. Absent: as the step says. */
+      degraded?: 'stale';
+      /** Mean log probability of the answer's tokens, where the provider told it. */
+      meanLogprob?: number | null;
+    }
   | { status: 'failed'; error: JobError }
   | { status: 'held'; error: JobError }
   | {
       status: 'pending';
       delayMs: number;
       /** Another target to go to; null stays. `gaveUp`: the step never comes back to the present one. */
-      move: { target: string; pool: string; gaveUp: boolean } | null;
+      move: {
+        target: string;
+        pool: string;
+        gaveUp: boolean;
+        /** `cheapest`: to the last resort of a route that is down. Absent: to a target that the route wants. */
+        degraded?: 'cheapest';
+      } | null;
       repair: RepairState | null;
       /** False for hand-backs and waits for capacity: they use up nothing. */
       countsAttempt: boolean;

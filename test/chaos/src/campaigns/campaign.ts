@@ -1,0 +1,39 @@
+import type { Violation } from '../observer/evidence.ts';
+
+/** What a campaign is asked for. */
+export interface CampaignRequest {
+  /** How many seeds; each gives other passings, victims and moments. */
+  seeds: number;
+  /** The first seed. */
+  seed: number;
+  /** Only what has this text in its name. */
+  only: string | null;
+  progress: (line: string) => void;
+}
+
+/** One run, as the summary needs it. */
+export interface RunResult {
+  run: string;
+  seed: number;
+  /** What the run is counted under in the table. */
+  row: string;
+  faults: number;
+  landed: number;
+  violations: readonly Violation[];
+  /** From the end of a fault to the first progress, by whom it hit. */
+  recoveries: readonly { target: string; ms: number }[];
+}
+
+/** What a campaign found. */
+export interface CampaignResult {
+  campaign: string;
+  runs: readonly RunResult[];
+  tookMs: number;
+}
+
+/** A campaign by its name on the command line. */
+export interface Campaign {
+  name: string;
+  describes: string;
+  run: (request: CampaignRequest) => Promise<CampaignResult>;
+}

@@ -1,0 +1,167 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { check } from '../checker/check.ts';
+import { recoveryMs } from '../checker/check-recovery.ts';
+import { gatherEvidence } from '../stack/gather-evidence.ts';
+import { startChaosStack } from '../stack/start-chaos-stack.ts';
+import type { ChaosStack } from '../stack/start-chaos-stack.ts';
+import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
+import { chaosJob } from './chaos-jobs.ts';
+import { crashRuns } from './crash-runs.ts';
+import type { CrashRun } from './crash-runs.ts';
+
+/** Every named point × every kind of job × seeds: the process dies there by SIGKILL, and the supervisor starts it again. */
+export const crashPoints: Campaign = {
+  name: 'crash-points',
+  describes: 'SIGKILL at each named point of the code, for each kind of job',
+  async run(request) {
+    const startedAt = performance.now();
+    const stack = await startChaosStack({
+      workers: WORKERS,
+      // Poison is a campaign of its own; here a step may be near the deaths of several processes.
+      configuration: 'retry:\n  max_deaths: 10\n',
+    });
+    try {
+      const runs = await runCrashes(stack, request, crashRuns(request));
+      return { campaign: 'crash-points', runs, tookMs: performance.now() - startedAt };
+    } finally {
+      await stack.end();
+    }
+  },
+};
+
+const WORKERS = 4;
+/** Runs whose crash has landed and that are not judged yet. */
+const MOST_UNDER_WAY = 5;
+const LANDS_WITHIN_MS = 20_000;
+const ENDS_WITHIN_MS = 90_000;
+const TRIES = 3;
+
+/**
+ * Orders one crash after the other. While a run recovers, the next ones begin: recovery is waiting most of the time. A
+ * process that has died twice lately is left alone until the supervisor has forgiven it, so that what is measured is the
+ * product's recovery and not the supervisor's patience.
+ */
+export async function runCrashes(
+  stack: ChaosStack,
+  request: CampaignRequest,
+  planned: readonly CrashRun[],
+): Promise<RunResult[]> {
+  const results: RunResult[] = [];
+  const underWay = new Set<Promise<void>>();
+  const deaths = new Map<string, number[]>();
+  const todo = [...planned];
+  while (todo.length > 0) {
+    if (underWay.size >= MOST_UNDER_WAY) await Promise.race(underWay);
+    const ready = todo.findIndex((run) => mayDie(deaths, run.target));
+    if (ready === -1) {
+      await pause(200);
+      continue;
+    }
+    const [run] = todo.splice(ready, 1);
+    if (!run) continue;
+    const started = await strike(stack, run);
+    if (started.landedAt !== null) {
+      deaths.set(run.target, [...(deaths.get(run.target) ?? []), performance.now()].slice(-20));
+    }
+    const judging = judge(stack, run, started).then((result) => {
+      results.push(result);
+      underWay.delete(judging);
+      const verdict = result.violations.length === 0 ? 'ok' : `${result.violations.length} VIOLATIONS`;
+      const recovered = result.recoveries.map(({ ms }) => `${ms} ms`).join(', ');
+      request.progress(
+        `${results.length}/${planned.length} ${run.run}: ${result.landed === 0 ? 'did not land' : `recovered in ${recovered}`}, ${verdict}`,
+      );
+      for (const violation of result.violations) {
+        request.progress(`    ${violation.invariant} ${violation.about} ${violation.what}`);
+      }
+    });
+    underWay.add(judging);
+  }
+  await Promise.all(underWay);
+  return results;
+}
+
+const FORGIVEN_AFTER_MS = 31_000;
+
+/** One API and four workers: each process may die twice in its supervisor's memory. */
+function mayDie(deaths: ReadonlyMap<string, readonly number[]>, target: CrashRun['target']): boolean {
+  const recent = (deaths.get(target) ?? []).filter((at) => performance.now() - at < FORGIVEN_AFTER_MS);
+  return recent.length < (target === 'api' ? 2 : 2 * WORKERS);
+}
+
+interface Struck {
+  run: string;
+  jobId: string | null;
+  /** Performance clock; null: the crash did not land. */
+  landedAt: number | null;
+  following: Promise<unknown>;
+}
+
+/** Orders the crash, submits the job, waits for the crash. A crash that does not land is tried again with another job. */
+async function strike(stack: ChaosStack, planned: CrashRun): Promise<Struck> {
+  for (let number = 1; ; number += 1) {
+    const run = number === 1 ? planned.run : `${planned.run}-try${number}`;
+    const key = `${run}-key`;
+    const id = `${run}-order`;
+    stack.orders.crash({ id, point: planned.point, passing: planned.passing, about: key });
+    const job = chaosJob(planned.kind, { run, key });
+    let isOver = false;
+    const submitted = stack.client.submit({ run, key, ...job });
+    const following = submitted.then(async (jobId) => {
+      if (jobId === null) return;
+      await stack.client.follow({ run, jobId, cutEvery: 6, seed: planned.seed });
+      // Its webhook may still be on its way.
+      isOver = !planned.point.startsWith('webhook.');
+    });
+    const landed = await stack.orders.landed(id, LANDS_WITHIN_MS, () => isOver);
+    stack.orders.crash(null);
+    stack.faultLog.note({
+      id,
+      campaign: 'crash-points',
+      run,
+      seed: planned.seed,
+      kind: 'crash',
+      target: planned.target,
+      phase: planned.point,
+      startAt: landed?.at ?? new Date().toISOString(),
+      endAt: landed?.at ?? new Date().toISOString(),
+      landed: landed !== null,
+      detail: { passing: planned.passing, pid: landed?.pid ?? null },
+    });
+    if (landed || number === TRIES) {
+      return { run, jobId: await submitted, landedAt: landed ? performance.now() : null, following };
+    }
+    await following;
+  }
+}
+
+async function judge(stack: ChaosStack, planned: CrashRun, struck: Struck): Promise<RunResult> {
+  const { run, jobId } = struck;
+  await struck.following;
+  if (jobId !== null) {
+    await stack.client.look(run, jobId);
+    // What has ended must stay ended, and its key must keep its meaning.
+    await stack.client.cancel(run, jobId);
+    await stack.client.probe(run, jobId);
+    const key = `${run}-key`;
+    await stack.client.submit({ run, key, ...chaosJob(planned.kind, { run, key }) });
+  }
+  const evidence = await gatherEvidence(stack, run, {
+    limitMs: ENDS_WITHIN_MS,
+    expectsWebhooks: true,
+    expectsLiveText: true,
+  });
+  const faults = evidence.faults.filter((fault) => fault.run === run);
+  return {
+    run,
+    seed: planned.seed,
+    row: planned.point,
+    faults: faults.length,
+    landed: faults.filter((fault) => fault.landed).length,
+    violations: check(evidence),
+    recoveries: faults.flatMap((fault) => {
+      const ms = fault.landed ? recoveryMs(fault, evidence) : null;
+      return ms === null ? [] : [{ target: fault.target, ms }];
+    }),
+  };
+}

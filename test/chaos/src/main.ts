@@ -1,0 +1,42 @@
+import { parseArgs } from 'node:util';
+import { crashPoints } from './campaigns/crash-points.ts';
+import type { Campaign } from './campaigns/campaign.ts';
+import { printSummary } from './print-summary.ts';
+
+const campaigns: readonly Campaign[] = [crashPoints];
+
+const { values } = parseArgs({
+  options: {
+    campaign: { type: 'string', multiple: true, default: [] },
+    seeds: { type: 'string', default: '1' },
+    seed: { type: 'string', default: '1' },
+    only: { type: 'string' },
+    report: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+const wanted = campaigns.filter(({ name }) => values.campaign.length === 0 || values.campaign.includes(name));
+const unknown = values.campaign.filter((name) => !campaigns.some((campaign) => campaign.name === name));
+if (values.help || unknown.length > 0) {
+  console.log('npm run chaos -- [--campaign NAME]… [--seeds N] [--seed FIRST] [--only TEXT] [--report]\n');
+  for (const { name, describes } of campaigns) console.log(`  ${name.padEnd(14)} ${describes}`);
+  process.exit(unknown.length > 0 ? 2 : 0);
+}
+const beganAt = performance.now();
+const progress = (line: string): void => {
+  console.log(`${((performance.now() - beganAt) / 1_000).toFixed(0).padStart(5)} s  ${line}`);
+};
+let violations = 0;
+for (const campaign of wanted) {
+  progress(`campaign ${campaign.name}`);
+  const result = await campaign.run({
+    seeds: Number(values.seeds),
+    seed: Number(values.seed),
+    only: values.only ?? null,
+    progress,
+  });
+  printSummary(result);
+  violations += result.runs.reduce((sum, run) => sum + run.violations.length, 0);
+}
+process.exit(violations > 0 ? 1 : 0);

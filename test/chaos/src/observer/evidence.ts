@@ -1,0 +1,88 @@
+import type { ClientEntry, FaultEntry, ProviderCall, SinkEntry } from './journals.ts';
+
+/** All that is known of one run, from the four journals and from the public API. */
+export interface Evidence {
+  run: string;
+  client: readonly ClientEntry[];
+  sink: readonly SinkEntry[];
+  provider: readonly ProviderCall[];
+  /** The faults of this run, and those of others that hit the same processes meanwhile. */
+  faults: readonly FaultEntry[];
+  jobs: readonly JobRecord[];
+  /** Whether webhooks were to arrive for the endings of jobs. */
+  expectsWebhooks: boolean;
+  /** False where Redis lost its content or stood still: live text may then be missing, lifecycle events may not. */
+  expectsLiveText: boolean;
+}
+
+/** A job as the public API tells of it after the run. */
+export interface JobRecord {
+  job: ApiJob;
+  steps: readonly ApiStep[];
+  deliveries: readonly ApiDelivery[];
+  /** The whole stream, read once more from its beginning. */
+  events: readonly ApiEvent[];
+}
+
+export interface ApiJob {
+  id: string;
+  status: string;
+  output: unknown;
+  error: { code: string; message: string } | null;
+  usage: { input_tokens: number; output_tokens: number; calls: number; ambiguous_calls: number };
+  cost_usd: string;
+  metadata: Record<string, string>;
+  created_at: string;
+  finished_at: string | null;
+}
+
+export interface ApiStep {
+  key: string;
+  status: string;
+  lane: string;
+  ambiguous: boolean;
+  output: unknown;
+  finished_at: string | null;
+  attempts: readonly ApiAttempt[];
+}
+
+export interface ApiAttempt {
+  number: number;
+  target: string;
+  status: string;
+  purpose: string;
+  request_tag: string;
+  sent_at: string | null;
+  finished_at: string | null;
+  input_tokens: number;
+  output_tokens: number;
+}
+
+export interface ApiDelivery {
+  id: string;
+  event_id: string;
+  event_type: string;
+  status: string;
+  endpoint_id: string | null;
+  tries: readonly { number: number; http_status: number | null }[];
+}
+
+export interface ApiEvent {
+  id: number;
+  type: string;
+  at: string | null;
+  step: string | null;
+  text: string | null;
+}
+
+/** Something that must not be. */
+export interface Violation {
+  invariant: string;
+  run: string;
+  /** The job, step, key or delivery that it is about. */
+  about: string;
+  what: string;
+}
+
+export const terminalStatuses: readonly string[] = ['completed', 'failed', 'cancelled', 'expired'];
+export const terminalEvents: readonly string[] = terminalStatuses.map((status) => `job.${status}`);

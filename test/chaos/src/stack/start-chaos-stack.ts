@@ -1,0 +1,101 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startLocalStack } from '@millrace/infra';
+import type { LocalStack } from '@millrace/infra';
+import { createKey } from './create-key.ts';
+import { createFaultLog } from './fault-log.ts';
+import type { FaultLog } from './fault-log.ts';
+import { createOrders } from './orders.ts';
+import type { Orders } from './orders.ts';
+import { startClient } from './start-client.ts';
+import type { Client } from './start-client.ts';
+import { startSink } from './start-sink.ts';
+import type { Sink } from './start-sink.ts';
+
+/** A whole Millrace with armed faults, and the witnesses around it. */
+export interface ChaosStack extends LocalStack {
+  readonly directory: string;
+  /** The key of a tenant that owns nothing. */
+  readonly strangersKey: string;
+  readonly orders: Orders;
+  readonly faultLog: FaultLog;
+  readonly client: Client;
+  readonly sink: Sink;
+  /** Where each journal is. */
+  readonly journals: { client: string; sink: string; provider: string };
+  /** Every line that the processes logged, each with its process's name in front. */
+  logs(): readonly string[];
+  strike(name: string, signal: NodeJS.Signals): boolean;
+  end(): Promise<void>;
+}
+
+export interface ChaosStackOptions {
+  workers: number;
+  environment?: Record<string, string>;
+  /** A `millrace.config.yaml`, or how to write it once the directory is known. */
+  configuration?: string;
+  simulator?: Record<string, unknown>;
+  /** False: no webhook endpoint is made. */
+  webhooks?: boolean;
+}
+
+/** Starts one in a temporary directory, with simulated providers and a webhook endpoint that every ending is told to. */
+export async function startChaosStack(options: ChaosStackOptions): Promise<ChaosStack> {
+  const directory = await mkdtemp(join(tmpdir(), 'millrace-chaos-'));
+  const chaosDirectory = join(directory, 'chaos');
+  await mkdir(chaosDirectory);
+  const configPath = join(directory, 'millrace.config.yaml');
+  await writeFile(configPath, options.configuration ?? '{}');
+  const lines: string[] = [];
+  const journals = { client: join(directory, 'client.jsonl'), sink: join(directory, 'sink.jsonl') };
+  const sink = await startSink(journals.sink);
+  const stack = await startLocalStack({
+    dataDirectory: join(directory, 'stack'),
+    port: 0,
+    workers: options.workers,
+    environment: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      NODE_OPTIONS: '--conditions=millrace-chaos',
+      CHAOS_DIRECTORY: chaosDirectory,
+      MILLRACE_CONFIG: configPath,
+      MILLRACE_ALLOW_PRIVATE_WEBHOOKS: '127.0.0.1',
+      SIMULATOR_CONFIG: JSON.stringify({ tokensPerSecond: 60, ...options.simulator }),
+      ...options.environment,
+    },
+    onLog: ({ source, line }) => {
+      lines.push(`${source} ${line}`);
+    },
+  });
+  const strangersKey = await createKey(stack.databaseUrl, ['--tenant', 'stranger', '--scopes', 'jobs']);
+  const client = await startClient({
+    journal: journals.client,
+    apiUrl: stack.apiUrl,
+    apiKey: stack.bootstrapKey,
+    otherKey: strangersKey,
+  });
+  if (options.webhooks !== false) await sink.register(stack, '/ok');
+  return {
+    ...stack,
+    directory,
+    strangersKey,
+    orders: createOrders(chaosDirectory),
+    faultLog: createFaultLog(join(directory, 'faults.jsonl')),
+    client,
+    sink,
+    journals: { ...journals, provider: stack.simulatorJournalPath ?? '' },
+    logs: () => lines,
+    strike: (name, signal) => {
+      const found = stack.processes.find((each) => each.name === name);
+      if (!found) throw new Error(`there is no process ${name}`);
+      return found.signal(signal);
+    },
+    async end() {
+      client.stop();
+      await stack.stop();
+      sink.stop();
+      await rm(directory, { recursive: true, force: true, maxRetries: 5 });
+    },
+  };
+}

@@ -37,9 +37,11 @@ export function createBatchRunner(tickMs: () => number): BatchRunner {
   /** A new turn begins when the one before it has ended, because the clock may have been moved in between. */
   async function advance(batch: RunningBatch): Promise<void> {
     const before = turns.get(batch.id) ?? Promise.resolve();
-    const turn = before.then(async () => {
-      if (!stopped && !batch.ended()) await batch.advance();
-    });
+    const turn = before
+      .catch(() => undefined)
+      .then(async () => {
+        if (!stopped && !batch.ended()) await batch.advance();
+      });
     turns.set(batch.id, turn);
     try {
       await turn;

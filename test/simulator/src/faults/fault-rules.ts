@@ -77,7 +77,7 @@ export function createFaultRules(random: () => number, monotonicMs: () => number
     return null;
   }
 
-  function* fromRules(subject: FaultSubject, ofBatches: boolean): Generator<Fault> {
+  function* fromRules(subject: FaultSubject, ofBatches: boolean): Generator<Fault, null> {
     for (const [index, rule] of rules.entries()) {
       if (isBatchFault(rule.kind) !== ofBatches) continue;
       if (rule.endsAt !== null && monotonicMs() >= rule.endsAt) continue;
@@ -87,10 +87,11 @@ export function createFaultRules(random: () => number, monotonicMs: () => number
       rules[index] = { ...rule, applied: rule.applied + 1 };
       yield { kind: rule.kind, parameters: rule.parameters };
     }
+    return null;
   }
 
   return {
-    choose: (subject) => fromMarkers(subject) ?? fromRules(subject, false).next().value ?? null,
+    choose: (subject) => fromMarkers(subject) ?? fromRules(subject, false).next().value,
     chooseForBatch: (subject) => [...fromRules(subject, true)],
     add(input) {
       const rule = readRule(input, `fault_${nextId}`);

@@ -18,6 +18,7 @@ import { invalid, metadataProblem } from '../request-checks.ts';
 import { writeChat } from '../write-chat.ts';
 import { writeResponses } from '../write-responses.ts';
 import { advanceBatch, cancelBatch, type BatchTools } from './advance-batch.ts';
+import { sendBatchWebhook } from './batch-webhooks.ts';
 import { batchObject, hasEnded, type BatchRecord } from './batch-record.ts';
 
 /** `/v1/batches` and what is below it. */
@@ -31,7 +32,7 @@ export function batchRoutes(simulator: Simulator, files: FileStore): readonly Ro
     endpointOf: (endpoint) => endpointOf(simulator, endpoint),
     enqueuedTokens: (account, model) =>
       ownOf(account).reduce((sum, batch) => sum + (batch.model === model ? batch.enqueuedTokens : 0), 0),
-    onEnded: () => undefined,
+    onEnded: (batch) => void sendBatchWebhook(simulator, batch),
   };
   const route = (method: string, path: string, handler: JsonHandler): Route => ({
     dialect: 'openai',

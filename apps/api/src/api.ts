@@ -1,3 +1,7 @@
+import { createBlobStore } from '@millrace/blobs';
+import type { BlobStore } from '@millrace/blobs';
+import { createFleet } from '@millrace/capacity';
+import { poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import type { PlanNode, Service } from '@millrace/contracts';
 import { openDatabase } from '@millrace/ledger';
@@ -25,11 +29,19 @@ import { docsRoutes } from './docs/docs-routes.ts';
 import { createApp } from './http/create-app.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { acceptJob } from './intake/accept-job.ts';
+import { createBackpressure } from './intake/backpressure.ts';
 import { createWakeQueue } from './intake/enqueue-wakes.ts';
+import { createFindOversize } from './intake/find-oversize.ts';
 import { createOpenJobs } from './intake/open-jobs.ts';
+import { poolsOfPlan } from './intake/pools-of-plan.ts';
+import type { PoolsOf } from './intake/pools-of-plan.ts';
 import type { CheckPlan } from './intake/prepare-job.ts';
 import { jobRoutes } from './jobs/job-routes.ts';
+import { createShowJobs, newJobForecast } from './jobs/show-jobs.ts';
 import { createWaitForEnd } from './jobs/wait-for-end.ts';
+import { batchRoutes } from './openai-batches/batch-routes.ts';
+import { fileRoutes } from './openai-batches/file-routes.ts';
+import { createFleetPlan } from './operations/fleet-plan.ts';
 import { createGauges } from './operations/gauges.ts';
 import { operationsRoutes } from './operations/operations-routes.ts';
 import { checkReadiness } from './operations/readiness.ts';
@@ -76,6 +88,10 @@ export function createApi(
     maxOpenJobsPerTenant: setting.MILLRACE_TENANT_MAX_OPEN_JOBS,
     onError,
   });
+  const fleetPlan = createFleetPlan({ fleet: createFleet({ redis, names }), onError });
+  const currentPlan = () => fleetPlan.current;
+  const show = createShowJobs(database, currentPlan);
+  const poolsOf = createPoolsOf(config);
   const wakes = createWakeQueue({ producer, isReady: isTransportReady, metrics, onError });
   const longPoll = createLongPoll({ database, feed, metrics });
   const waitForEnd = createWaitForEnd(longPoll, stopping.signal);
@@ -89,17 +105,29 @@ export function createApi(
     maxBodyBytes: config.limits.maxBodyBytes,
     stopping: stopping.signal,
     admitJobs: admit(admission, 'jobs'),
+    uploadRoutes: [fileRoutes({ database, blobs: openBlobStore(config), maxFileBytes: MAX_FILE_BYTES })],
     apiRoutes: [
+      batchRoutes({ database, listing }),
       jobRoutes({
         ...announcer,
         database,
         listing,
+        show,
+        showListed: createShowJobs(listing, currentPlan),
         metrics,
         waitForEnd,
         streamEvents,
         acceptJob: acceptJob({
           database,
           openJobs,
+          backpressure: createBackpressure({ currentPlan, poolsOf, boundMs: config.scaling.boundMs }),
+          show,
+          forecastNew: ({ priority, content }) =>
+            newJobForecast(
+              currentPlan(),
+              { priority },
+              poolsOfPlan(content.plan as PlanNode, poolsOf).flatMap((pools) => pools.slice(0, 1)),
+            ),
           wakes,
           waitForEnd,
           metrics,
@@ -134,6 +162,7 @@ export function createApi(
           measureScaling({
             database: listing,
             pools,
+            plan: fleetPlan.current,
             workerConcurrency: setting.MILLRACE_WORKER_CONCURRENCY,
             countWorkers: async (pool) => {
               const queue = producer.queues.find((each) => each.name === poolQueue(pool));
@@ -160,17 +189,34 @@ export function createApi(
     feed,
     createBootstrapKeyRegistration({ database, key: setting.MILLRACE_BOOTSTRAP_KEY, log }),
     openJobs,
+    fleetPlan,
     wakes,
     createHttpServer({
       host: setting.MILLRACE_HOST,
       port: setting.MILLRACE_PORT,
       graceMs: setting.MILLRACE_SHUTDOWN_GRACE,
       handle: app,
+      isUpload: (request) => request.method === 'POST' && request.url === '/v1/files',
       onListening: (url) => announce(log, { url }, 'listening'),
       stopping,
     }),
   ];
   return { app, services };
+}
+
+/** As OpenAI's: what a file of a batch may have. */
+const MAX_FILE_BYTES = 200 * 1024 * 1024;
+
+function openBlobStore({ setting }: Config): BlobStore {
+  return createBlobStore({
+    address: setting.MILLRACE_BLOB_STORE,
+    s3: {
+      endpoint: setting.MILLRACE_BLOB_S3_ENDPOINT,
+      region: setting.MILLRACE_BLOB_S3_REGION,
+      accessKeyId: setting.MILLRACE_BLOB_S3_ACCESS_KEY_ID,
+      secretAccessKey: setting.MILLRACE_BLOB_S3_SECRET_ACCESS_KEY,
+    },
+  });
 }
 
 function open(
@@ -190,6 +236,16 @@ function open(
   });
 }
 
+/** Which pools a call may go to: its own first, then those of its route's other targets and fallbacks. */
+function createPoolsOf({ routes, pools }: Config): PoolsOf {
+  return ({ route: name, model }) => {
+    const route = name === undefined ? undefined : routes.get(name);
+    const targets = route ? [...route.targets.map(({ target }) => target), ...route.fallback] : [];
+    const known = model === undefined ? targets : [model];
+    return [...new Set(known.map((target) => poolOf(pools, target)))];
+  };
+}
+
 /** The plan check with this deployment's caps, routes and providers. */
 function createPlanCheck(config: Config): CheckPlan {
   const validators = createOutputValidators({ maxEntries: 500 });
@@ -198,5 +254,6 @@ function createPlanCheck(config: Config): CheckPlan {
     const slash = reference.model.indexOf('/');
     return slash > 0 && config.providers.has(reference.model.slice(0, slash));
   };
-  return (plan: PlanNode) => checkPlan(plan, { limits: config.limits, isKnownTarget, validators });
+  const findOversize = createFindOversize(config);
+  return (plan: PlanNode) => checkPlan(plan, { limits: config.limits, isKnownTarget, findOversize, validators });
 }

@@ -15,6 +15,27 @@ export function checkCall(checker: PlanChecker, node: CallNode, path: string): v
     const at = joinPath(path, 'max_output_tokens');
     checker.problems.add('validation_failed', at, `at most ${maxOutputTokens} may be asked for`);
   }
+  checkSize(checker, node, path);
+}
+
+/** One call that no minute of its limits can hold would wait for ever. */
+function checkSize({ findOversize, problems }: PlanChecker, node: CallNode, path: string): void {
+  if (!findOversize) return;
+  const texts = [node.prompt, node.system, ...(node.messages ?? []).map(({ content }) => content)];
+  const reason = findOversize({
+    route: node.route,
+    model: node.model,
+    characters: texts.reduce((sum, text) => sum + literalLength(text ?? ''), 0),
+    maxOutputTokens: node.max_output_tokens ?? null,
+  });
+  if (reason === null) return;
+  const field = node.max_output_tokens === undefined ? '' : 'max_output_tokens';
+  problems.add('call_too_large', field === '' ? path : joinPath(path, field), `the call ${reason}`);
+}
+
+/** Characters that a template has whatever the data is: a tag may also leave things out. */
+function literalLength(template: string): number {
+  return template.includes('{%') ? 0 : template.replaceAll(/\{\{.*?\}\}/gs, '').length;
 }
 
 function checkTarget(checker: PlanChecker, { route, model }: CallNode, path: string): void {

@@ -14,6 +14,16 @@ export interface CheckPlanOptions {
   limits: RequestLimits;
   /** Whether the configuration knows this route or model. */
   isKnownTarget: (reference: { route: string } | { model: string }) => boolean;
+  /**
+   * Why a call with at least so many characters in its prompt can never leave, null when it can. `maxOutputTokens` is null
+   * when the call names none.
+   */
+  findOversize?: (call: {
+    route: string | undefined;
+    model: string | undefined;
+    characters: number;
+    maxOutputTokens: number | null;
+  }) => string | null;
   /** Compiles output schemas; one that lives as long as the process saves 15 ms for each plan that has any. */
   validators?: OutputValidators;
 }
@@ -26,6 +36,7 @@ export type PlanCheck =
 export interface PlanChecker {
   readonly limits: RequestLimits;
   readonly isKnownTarget: CheckPlanOptions['isKnownTarget'];
+  readonly findOversize: CheckPlanOptions['findOversize'];
   readonly problems: PlanProblems;
   readonly templates: TemplateEngine;
   validators(): OutputValidators;
@@ -41,6 +52,7 @@ export function checkPlan(plan: PlanNode, options: CheckPlanOptions): PlanCheck 
   const checker: PlanChecker = {
     limits: options.limits,
     isKnownTarget: options.isKnownTarget,
+    findOversize: options.findOversize,
     problems: createPlanProblems(),
     templates: createTemplateEngine(options.limits),
     validators: () => (validators ??= createOutputValidators({ maxEntries: 1 })),

@@ -8,6 +8,7 @@ const PRECEDENCE: readonly HttpErrorCode[] = [
   'validation_failed',
   'template_invalid',
   'prompt_too_large',
+  'call_too_large',
   'output_schema_invalid',
   'unknown_model',
 ];

@@ -1,6 +1,7 @@
 import { judgeAnswer, judgeError } from '@millrace/calls';
 import type { AbortReason, CallContext, JudgedCall, PreparedCall } from '@millrace/calls';
 import type { ObservedLimits } from '@millrace/capacity';
+import { crashPoint } from '@millrace/faults';
 import type { ClaimedStep } from '@millrace/ledger';
 import type { OutputValidators } from '@millrace/plans';
 import type { TextStream } from './text-stream.ts';
@@ -45,6 +46,7 @@ export async function performCall(
       onText: (piece) => {
         firstTextAt ??= options.now();
         text.push(piece);
+        crashPoint('call.mid-stream', step.jobId);
       },
     });
     await text.finish();

@@ -2,6 +2,7 @@ import { chooseTarget, decideOutcome, prepareCall, splitTarget, toStepOutcome } 
 import type { Happening, Outcome, PreparedCall, PrepareOptions, Situation } from '@millrace/calls';
 import type { RetryPolicy, RouteConfig } from '@millrace/config';
 import type { StepWake } from '@millrace/contracts';
+import { crashPoint } from '@millrace/faults';
 import { LedgerUnavailable } from '@millrace/ledger';
 import type { ClaimedStep, Departure, DepartureResult, RecordResult, StepOutcome } from '@millrace/ledger';
 import type { OutputValidators } from '@millrace/plans';
@@ -47,10 +48,12 @@ export interface RunCallDependencies extends PrepareOptions, PermitDependencies 
 export async function runCall(dependencies: RunCallDependencies, wake: StepWake): Promise<void> {
   const step = await dependencies.claimStep(wake);
   if (!step) return;
+  crashPoint('call.after-claim', step.jobId);
   const claimedAt = dependencies.now();
   const held = dependencies.claims.hold(step);
   try {
     const passage = await attemptOrHandBack(dependencies, held);
+    if (passage.sentAt !== null) crashPoint('call.after-answer', step.jobId);
     const outcome = decideOutcome(
       passage.happening,
       await toSituation(dependencies, step, passage.happening),
@@ -66,6 +69,7 @@ export async function runCall(dependencies: RunCallDependencies, wake: StepWake)
       dependencies,
       toStepOutcome(step, outcome, passage.attempt, dependencies.poolOf),
     );
+    crashPoint('call.after-record', step.jobId);
     dependencies.report({ step, passage, outcome, accepted: recorded.accepted, claimedAt });
     await goOn(dependencies, step, outcome, recorded);
   } finally {
@@ -109,6 +113,7 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
 
   const permit = await obtainPermit(dependencies, held, prepared);
   if ('kind' in permit && !('booking' in permit)) return unsent(permit);
+  crashPoint('call.after-reserve', step.jobId);
   return sendWithPermit(dependencies, held, prepared, permit);
 }
 
@@ -125,6 +130,7 @@ async function sendWithPermit(
     if (signal.aborted) return unsent({ kind: 'aborted', reason: signal.reason as 'shutdown' });
     const departure = await markDeparture(dependencies, step, prepared);
     if ('kind' in departure) return unsent(departure);
+    crashPoint('call.after-sent', step.jobId);
     const sentAt = dependencies.now();
     performance = await sendCall(dependencies, held, prepared, permit, departure);
     const { judged, firstTextAt } = performance;

@@ -93,7 +93,7 @@ export { pruneClientBatches } from './client-batches/prune-batches.ts';
 export { readClientResults } from './client-batches/read-results.ts';
 export type { ClientLineResult } from './client-batches/read-results.ts';
 export { startClientBatch } from './client-batches/start-batch.ts';
-export { beginFile, storeFile } from './client-batches/store-file.ts';
+export { beginFile, giveUpFile, storeFile } from './client-batches/store-file.ts';
 export { claimDelivery } from './webhooks/claim-delivery.ts';
 export type { ClaimedDelivery } from './webhooks/claim-delivery.ts';
 export { createEndpoint } from './webhooks/create-endpoint.ts';

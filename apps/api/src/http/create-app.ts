@@ -3,6 +3,7 @@ import type { Logger, Metrics } from '@millrace/telemetry';
 import express from 'express';
 import type { Express, RequestHandler, Router } from 'express';
 import { BOARD_PATH } from '../board/board-routes.ts';
+import { OPENAI_PATHS, answerOpenAiErrors } from '../openai-batches/answer-openai-errors.ts';
 import { beginRequest } from './begin-request.ts';
 import { jsonBody } from './json-body.ts';
 import { listRoutes } from './list-routes.ts';
@@ -19,6 +20,8 @@ export interface AppOptions {
   stopping: AbortSignal;
   /** Lets in keys with the scope `jobs`. */
   admitJobs: RequestHandler;
+  /** Behind `admitJobs` too, but they read their bodies themselves. */
+  uploadRoutes: readonly Router[];
   /** What is behind `admitJobs`: everything under `/v1` but `/v1/admin`. */
   apiRoutes: readonly Router[];
   /** Lets in keys with the scope `admin`. */
@@ -53,11 +56,14 @@ export function createApp(options: AppOptions): Express {
 
   app.use(dataHeaders());
   app.use('/v1/admin', options.admitAdmin);
-  app.use('/v1', unlessAdmitted(options.admitJobs), jsonBody({ maxBytes: options.maxBodyBytes }));
+  app.use('/v1', unlessAdmitted(options.admitJobs));
+  for (const router of options.uploadRoutes) app.use(router);
+  app.use('/v1', jsonBody({ maxBytes: options.maxBodyBytes }));
   for (const router of [...options.adminRoutes, ...options.apiRoutes]) app.use(router);
   for (const router of options.openRoutes) app.use(router);
   table = createRouteTable(listRoutes(app));
   app.use(answerUnmatched(table));
+  app.use(OPENAI_PATHS, answerOpenAiErrors(log));
   app.use(answerProblems(log));
   return app;
 }

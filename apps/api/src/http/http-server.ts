@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import type { RequestListener, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Service } from '@millrace/contracts';
 
@@ -10,6 +10,8 @@ export interface HttpServerOptions {
   /** How long requests may go on after `stop`. */
   graceMs: number;
   handle: RequestListener;
+  /** Whether a request may take long to arrive. */
+  isUpload: (request: IncomingMessage) => boolean;
   onListening: (url: string) => void;
   /** Aborted when the server stops: long polls answer with what there is, event streams end. */
   stopping: AbortController;
@@ -18,6 +20,9 @@ export interface HttpServerOptions {
 /** Times to receive a request: a client that sends slower than this holds a connection for nothing. */
 const HEADERS_MS = 10_000;
 const REQUEST_MS = 60_000;
+/** A file of 200 MiB at 2 Mbit/s. */
+const UPLOAD_MS = 15 * 60_000;
+const LOOK_MS = 2_000;
 /** Longer than the idle time of common load balancers (60 s), so that it is they who close. */
 const KEEP_ALIVE_MS = 72_000;
 
@@ -26,8 +31,19 @@ const KEEP_ALIVE_MS = 72_000;
  * waits to answer now, waits for the rest up to `graceMs`, and then cuts it.
  */
 export function createHttpServer(options: HttpServerOptions): Service {
-  const open = new Set<ServerResponse>();
+  const open = new Map<ServerResponse, { request: IncomingMessage; slowSince: number | null }>();
   let server: Server | null = null;
+  let looking: NodeJS.Timeout | undefined;
+
+  /** The server's own limit is that of uploads; whoever sends something else gets less time. */
+  function cutSlow(): void {
+    const now = performance.now();
+    for (const { request, slowSince } of open.values()) {
+      if (slowSince === null || request.complete || now - slowSince < REQUEST_MS) continue;
+      request.socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n');
+      request.socket.destroySoon();
+    }
+  }
 
   return {
     name: 'http server',
@@ -35,13 +51,14 @@ export function createHttpServer(options: HttpServerOptions): Service {
       const created = createServer(
         {
           headersTimeout: HEADERS_MS,
-          requestTimeout: REQUEST_MS,
+          requestTimeout: UPLOAD_MS,
           keepAliveTimeout: KEEP_ALIVE_MS,
-          connectionsCheckingInterval: 2_000,
+          connectionsCheckingInterval: LOOK_MS,
           maxHeaderSize: 16_384,
         },
         (request, response) => {
-          open.add(response);
+          const slowSince = options.isUpload(request) ? null : performance.now();
+          open.set(response, { request, slowSince });
           response.once('close', () => open.delete(response));
           if (options.stopping.signal.aborted) response.setHeader('Connection', 'close');
           options.handle(request, response);
@@ -52,15 +69,18 @@ export function createHttpServer(options: HttpServerOptions): Service {
         created.listen(options.port, options.host, 1_024, resolve);
       });
       server = created;
+      looking = setInterval(cutSlow, LOOK_MS).unref();
       options.onListening(urlOf(created, options.host));
     },
     async stop() {
       const closing = server;
       server = null;
       if (!closing) return;
+      clearInterval(looking);
       const closed = new Promise<void>((resolve) => closing.close(() => resolve()));
       options.stopping.abort();
-      for (const response of open) if (!response.headersSent) response.setHeader('Connection', 'close');
+      for (const response of open.keys())
+        if (!response.headersSent) response.setHeader('Connection', 'close');
       closing.closeIdleConnections();
       const timer = setTimeout(() => closing.closeAllConnections(), options.graceMs);
       await closed;

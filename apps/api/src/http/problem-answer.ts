@@ -46,7 +46,8 @@ export function answerProblems(log: Logger) {
   };
 }
 
-function toProblem(error: unknown): ProblemError {
+/** Anything that was thrown as a problem. */
+export function toProblem(error: unknown): ProblemError {
   if (error instanceof ProblemError) return error;
   if (error instanceof LedgerUnavailable) {
     return new ProblemError('ledger_unavailable', 'The ledger cannot be reached; try again.', {

@@ -11,6 +11,8 @@ UPDATE client_files SET status = 'stored', purpose = $2, file_name = $3, bytes =
   expires_at = created_at + $5 * interval '1 second'
 WHERE id = $1 AND status = 'uploading' AND expires_at > now() RETURNING ${fileColumns}`;
 
+const GIVE_UP = `UPDATE client_files SET status = 'deleted', expires_at = now() WHERE id = $1 AND status = 'uploading'`;
+
 /** Notes that a content is about to be written under an id. What is not stored within `leaseMs` is removed by the scheduler. */
 export async function beginFile(
   database: Queryable,
@@ -32,4 +34,9 @@ export async function storeFile(
     file.lifeSeconds,
   ]);
   return row ?? null;
+}
+
+/** Ends an upload that failed: what was written of it goes with the next sweep. */
+export async function giveUpFile(database: Queryable, fileId: string): Promise<void> {
+  await database.query(GIVE_UP, [fileId]);
 }

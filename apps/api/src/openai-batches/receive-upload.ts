@@ -1,0 +1,89 @@
+import { pipeline } from 'node:stream/promises';
+import busboy from 'busboy';
+import type { Request } from 'express';
+import { OpenAiError } from './openai-error.ts';
+
+/** A multipart form with one file, whose content has been written elsewhere. */
+export interface Upload {
+  fields: ReadonlyMap<string, string>;
+  fileName: string;
+  bytes: number;
+}
+
+/** The form's fields are a purpose and a life; nothing of them is long. */
+const MAX_FIELDS = 20;
+const MAX_FIELD_BYTES = 1_024;
+const MAX_FILE_NAME = 255;
+
+/**
+ * Reads a `multipart/form-data` request and hands the part `file` to `write` while it arrives, at the pace at which `write`
+ * takes it. Throws OpenAiError for what is wrong with the form, and whatever `write` throws; the rest of the request stays
+ * unread then.
+ */
+export async function receiveUpload(
+  request: Request,
+  maxBytes: number,
+  write: (content: AsyncIterable<Uint8Array>) => Promise<{ bytes: number }>,
+): Promise<Upload> {
+  const parser = createParser(request, maxBytes);
+  const fields = new Map<string, string>();
+  let fileName = '';
+  let writing: Promise<{ bytes: number }> | null = null;
+  let tooLarge = false;
+
+  parser.on('field', (name, value) => fields.set(name, value));
+  parser.on('file', (name, content, info) => {
+    if (name !== 'file' || writing) {
+      content.resume();
+      return;
+    }
+    fileName = (info.filename ?? '').replaceAll('\u0000', '').toWellFormed().slice(0, MAX_FILE_NAME);
+    content.once('limit', () => {
+      tooLarge = true;
+      content.destroy(new Error('the file is too large'));
+    });
+    writing = write(content);
+    // A store that fails must not be fed on; the parser's end is waited for first, and hears of it here.
+    writing.catch((error: unknown) =>
+      parser.destroy(error instanceof Error ? error : new Error(String(error))),
+    );
+  });
+
+  const parsed = await pipeline(request, parser).then(
+    () => null,
+    (error: unknown) => ({ error }),
+  );
+  if (tooLarge) {
+    await (writing as Promise<unknown> | null)?.catch(() => undefined);
+    throw new OpenAiError(413, `The file is too large: it may have ${maxBytes} bytes.`, {
+      param: 'file',
+      code: 'file_too_large',
+    });
+  }
+  const written = await (writing as Promise<{ bytes: number }> | null);
+  if (parsed !== null) throw unreadable(parsed.error);
+  if (written === null) throw new OpenAiError(400, "'file' is a required property", { param: 'file' });
+  return { fields, fileName, bytes: written.bytes };
+}
+
+function createParser(request: Request, maxBytes: number): busboy.Busboy {
+  try {
+    return busboy({
+      headers: request.headers,
+      defParamCharset: 'utf8',
+      limits: {
+        files: 1,
+        fileSize: maxBytes,
+        fields: MAX_FIELDS,
+        fieldSize: MAX_FIELD_BYTES,
+        parts: MAX_FIELDS + 2,
+      },
+    });
+  } catch (error) {
+    throw unreadable(error);
+  }
+}
+
+function unreadable(cause: unknown): OpenAiError {
+  return new OpenAiError(400, 'Could not parse multipart form', { cause });
+}

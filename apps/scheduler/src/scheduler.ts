@@ -5,6 +5,7 @@ import type { Config } from '@millrace/config';
 import type { Service } from '@millrace/contracts';
 import {
   closeLostAttempts,
+  findLastSequence,
   holdLease,
   measureBacklog,
   openDatabase,
@@ -14,7 +15,8 @@ import {
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
 import { announce, closeOnStop, createOperationsServer } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
-import { createProducer, hasEpoch, markEpoch } from '@millrace/transport';
+import { createLivePublisher, createProducer, hasEpoch, markEpoch } from '@millrace/transport';
+import { openBatchLane } from './batch-lane/open-lane.ts';
 import { createLeadership } from './leadership.ts';
 import { createReconciler } from './reconcile.ts';
 import { createRepeat } from './repeat.ts';
@@ -79,6 +81,12 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
     leaseMs: setting.MILLRACE_LEASE,
   });
   const when = (): boolean => leadership.leads;
+  const publisher = createLivePublisher({
+    redis,
+    names,
+    onError,
+    findLastSequence: (jobId) => findLastSequence(database, jobId),
+  });
   const domains = new Map([...config.pools].map(([pool, { limits }]) => [pool, limits]));
   const planFleet = createFleetPlanner({
     pools: [...config.pools.keys()],
@@ -124,6 +132,7 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
       work: planFleet,
       onError,
     }),
+    ...openBatchLane({ config, database, producer, publisher, holder, when, metrics, log, onError }),
     createRepeat({
       name: 'closing of lost attempts',
       everyMs: PRUNE_EVERY_MS,

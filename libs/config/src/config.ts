@@ -36,6 +36,8 @@ export interface PoolConfig {
     fixed?: boolean;
     backgroundShare?: number;
   };
+  /** Tokens that may wait in provider batches at a time; null where nobody has set a limit. */
+  enqueuedBatchTokens: number | null;
 }
 
 /** What a route stands for: one of the targets by weight, then the fallbacks in order. Targets are `provider/model`. */

@@ -16,11 +16,14 @@ export function readPools(
     const provider = findProvider(name, entry.targets, providers, problems);
     if (provider !== null) {
       const limits = toLimits(name, entry, problems);
-      pools.set(name, { name, provider, targets: entry.targets, limits });
+      const enqueuedBatchTokens = entry.enqueued_batch_tokens ?? null;
+      pools.set(name, { name, provider, targets: entry.targets, limits, enqueuedBatchTokens });
     }
   }
   for (const provider of providers.keys()) {
-    if (!pools.has(provider)) pools.set(provider, { name: provider, provider, targets: [], limits: {} });
+    if (!pools.has(provider)) {
+      pools.set(provider, { name: provider, provider, targets: [], limits: {}, enqueuedBatchTokens: null });
+    }
   }
   return pools;
 }

@@ -33,6 +33,14 @@ UPDATE provider_batches SET status = 'ended', wake_at = NULL, finished_at = now(
   input_tokens = $9, output_tokens = $10, cost_micro_usd = $11, realtime_micro_usd = $12
 WHERE id = $1 AND fence = $2 AND status <> 'ended' RETURNING id`;
 
+/** A request that was answered proves its shape. */
+const PROVE = `
+INSERT INTO batch_shapes (target, shape, status)
+SELECT DISTINCT b.target, s.shape, 'proven' FROM provider_batches b JOIN attempts a ON a.batch_id = b.id AND a.status = 'completed'
+JOIN steps s ON s.job_id = a.job_id AND s.key = a.step_key
+WHERE b.id = $1 AND s.shape IS NOT NULL
+ON CONFLICT (target, shape) DO UPDATE SET status = 'proven', changed_at = now() WHERE batch_shapes.status <> 'proven'`;
+
 /** Ends a batch and writes the sums over its lines; null when the claim is lost or it has ended. */
 export async function endBatch(
   database: Database,
@@ -56,6 +64,8 @@ export async function endBatch(
       sums.costMicroUsd,
       sums.realtimeMicroUsd,
     ]);
-    return ended.length === 1 ? sums : null;
+    if (ended.length === 0) return null;
+    await transaction.query(PROVE, [batch.id]);
+    return sums;
   });
 }

@@ -51,16 +51,3 @@ export async function settlePilots(
 ): Promise<{ target: string; shape: string; trial: 'untried' | 'proven' | 'refused' }[]> {
   return database.query(SETTLE, [maxPilots, patienceMs]);
 }
-
-const PROVE = `
-INSERT INTO batch_shapes (target, shape, status) SELECT $1, shape, 'proven' FROM unnest($2::text[]) AS s (shape)
-ON CONFLICT (target, shape) DO UPDATE SET status = 'proven', changed_at = now() WHERE batch_shapes.status <> 'proven'`;
-
-/** Notes that a provider has answered requests of these shapes. */
-export async function proveShapes(
-  database: Queryable,
-  target: string,
-  shapes: readonly string[],
-): Promise<void> {
-  if (shapes.length > 0) await database.query(PROVE, [target, shapes]);
-}

@@ -1,0 +1,45 @@
+import type { Service } from '@millrace/contracts';
+import { measureBatches } from '@millrace/ledger';
+import { createRepeat } from '../repeat.ts';
+import { createBatchRunner } from './batch-runner.ts';
+import { collect } from './collect.ts';
+import { escapeLate } from './escape.ts';
+import { createKnownDurations } from './known-durations.ts';
+import type { LaneDependencies } from './lane-dependencies.ts';
+
+const MEASURE_EVERY_MS = 5_000;
+
+/**
+ * The batch lane, as services of the leading scheduler: one takes steps out whose time has come, one collects, one carries
+ * batches on. They meet only in the ledger, so that a long reading keeps no deadline waiting.
+ */
+export function createBatchLane(
+  dependencies: LaneDependencies,
+  options: { when: () => boolean; everyMs: number },
+): Service[] {
+  const { database, onError, now } = dependencies;
+  const { when, everyMs } = options;
+  const durations = createKnownDurations(database, now);
+  const runner = createBatchRunner(dependencies, durations);
+  const repeat = (name: string, work: () => Promise<void>, every = everyMs): Service =>
+    createRepeat({ name, everyMs: every, when, work, onError });
+  return [
+    runner,
+    repeat('escapes from the batch lane', () => escapeLate(dependencies)),
+    repeat('collector of the batch lane', () => collect(dependencies, durations)),
+    repeat('batches that are due', () => runner.begin()),
+    repeat('gauges of the batch lane', () => measure(dependencies), MEASURE_EVERY_MS),
+  ];
+}
+
+async function measure({ database, metrics }: LaneDependencies): Promise<void> {
+  const { collected, batches } = await measureBatches(database);
+  metrics.batchCollected.reset();
+  metrics.batchCollectedSeconds.reset();
+  metrics.batches.reset();
+  for (const { target, count, oldestAgeSeconds } of collected) {
+    metrics.batchCollected.set({ target }, count);
+    metrics.batchCollectedSeconds.set({ target }, oldestAgeSeconds);
+  }
+  for (const { target, status, count } of batches) metrics.batches.set({ target, state: status }, count);
+}

@@ -1,0 +1,56 @@
+import type { Service } from '@millrace/contracts';
+import { claimBatches, renewBatchClaim } from '@millrace/ledger';
+import type { BatchRecord } from '@millrace/ledger';
+import { advanceBatch } from './advance-batch.ts';
+import type { KnownDurations } from './known-durations.ts';
+import type { LaneDependencies } from './lane-dependencies.ts';
+
+const LEASE_MS = 60_000;
+const RENEW_EVERY_MS = 20_000;
+const AT_A_TIME = 6;
+
+/** Claims batches that are due and carries them on, several at a time. */
+export interface BatchRunner extends Service {
+  /** Begins what is due as far as there are hands free; does not wait for it. */
+  begin(): Promise<void>;
+}
+
+/** Stopping ends uploads and readings where they stand and waits for them; their batches are due again at once. */
+export function createBatchRunner(dependencies: LaneDependencies, durations: KnownDurations): BatchRunner {
+  const stopping = new AbortController();
+  const underWay = new Set<Promise<void>>();
+
+  async function run(batch: BatchRecord): Promise<void> {
+    const lost = new AbortController();
+    const signal = AbortSignal.any([stopping.signal, lost.signal]);
+    const renewing = setInterval(() => {
+      renewBatchClaim(dependencies.database, batch, LEASE_MS).then((held) => {
+        if (!held) lost.abort(new Error(`the claim of ${batch.id} is lost`));
+      }, dependencies.onError);
+    }, RENEW_EVERY_MS);
+    try {
+      await advanceBatch(dependencies, batch, { durations, signal });
+    } finally {
+      clearInterval(renewing);
+    }
+  }
+
+  return {
+    name: 'batches',
+    start: () => Promise.resolve(),
+    async begin() {
+      const free = AT_A_TIME - underWay.size;
+      if (free <= 0 || stopping.signal.aborted) return;
+      for (const batch of await claimBatches(dependencies.database, dependencies.holder, LEASE_MS, free)) {
+        const task = run(batch)
+          .catch(dependencies.onError)
+          .finally(() => underWay.delete(task));
+        underWay.add(task);
+      }
+    },
+    async stop() {
+      stopping.abort(new Error('the scheduler stops'));
+      await Promise.all(underWay);
+    },
+  };
+}

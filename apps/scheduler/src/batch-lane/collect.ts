@@ -1,0 +1,93 @@
+import { splitTarget } from '@millrace/calls';
+import { findCollected, leaveLaneByShape, measureBatches, settlePilots, tryShape } from '@millrace/ledger';
+import type { BatchReadings, CollectedGroup } from '@millrace/ledger';
+import type { BatchPort } from '@millrace/providers';
+import { gatherBatch } from './gather-batch.ts';
+import type { KnownDurations } from './known-durations.ts';
+import type { LaneDependencies } from './lane-dependencies.ts';
+import { planCollection } from './plan-collection.ts';
+import type { CollectionPlan } from './plan-collection.ts';
+import { tell } from './tell.ts';
+
+const MOST_PILOTS = 3;
+const PILOT_PATIENCE_MS = 10 * 60_000;
+const LEAVING_AT_A_TIME = 1_000;
+const BATCHES_AT_A_TIME = 20;
+
+/** One pass of the collector: pilots, refused shapes, and batches of all that may be submitted now. */
+export async function collect(dependencies: LaneDependencies, durations: KnownDurations): Promise<void> {
+  const { database, ports } = dependencies;
+  for (const shape of await settlePilots(database, MOST_PILOTS, PILOT_PATIENCE_MS)) {
+    dependencies.log.info(
+      { target: shape.target, outcome: shape.trial },
+      'a request was tried for the batch lane',
+    );
+  }
+  const groups = await findCollected(database);
+  if (groups.length === 0) return;
+  await durations.refresh();
+  const readings = await measureBatches(database);
+  for (const [target, ofTarget] of Map.groupBy(groups, (group) => group.target)) {
+    const port = ports.get(splitTarget(target).provider);
+    const plan = planFor(dependencies, durations, target, ofTarget, port);
+    await leave(dependencies, plan, port === undefined ? 'no_batch_api' : 'shape_refused');
+    for (const shape of plan.tryShapes) {
+      const wake = await tryShape(database, { target, shape });
+      if (wake) await tell(dependencies, { wakes: [wake] });
+    }
+    if (port && plan.submitShapes.length > 0) await submitAll(dependencies, port, plan, readings);
+  }
+}
+
+function planFor(
+  { settings, now }: LaneDependencies,
+  durations: KnownDurations,
+  target: string,
+  groups: readonly CollectedGroup[],
+  port: BatchPort | undefined,
+): CollectionPlan {
+  if (!port) {
+    const refusedShapes = groups.map((group) => group.shape);
+    return { target, tryShapes: [], refusedShapes, submitShapes: [] };
+  }
+  return planCollection(target, groups, {
+    collectAgeMs: settings.collectAgeMs,
+    pilotFrom: settings.pilotFrom,
+    fullAt: Math.min(settings.maxLines, port.limits.maxRequests),
+    takesMs: durations.expectedMs(target),
+    now: now(),
+  });
+}
+
+async function leave(dependencies: LaneDependencies, plan: CollectionPlan, reason: string): Promise<void> {
+  for (const shape of plan.refusedShapes) {
+    const { target } = plan;
+    const wakes = await leaveLaneByShape(dependencies.database, { target, shape }, reason, LEAVING_AT_A_TIME);
+    dependencies.metrics.batchEscapes.inc({ reason }, wakes.length);
+    await tell(dependencies, { wakes });
+  }
+}
+
+/** As many batches as there are steps for, and as the provider's limit of enqueued tokens leaves room for. */
+async function submitAll(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  plan: CollectionPlan,
+  readings: BatchReadings,
+): Promise<void> {
+  let room = roomFor(dependencies, plan.target, readings);
+  for (let made = 0; made < BATCHES_AT_A_TIME && room > 0; made += 1) {
+    const gathered = await gatherBatch(dependencies, port, plan.target, plan.submitShapes, room);
+    if (gathered === null || !gathered.isFull) return;
+    room -= gathered.tokens;
+  }
+}
+
+/** Tokens that the pool of a target may still enqueue in batches. */
+function roomFor({ pools, poolOf }: LaneDependencies, target: string, { batches }: BatchReadings): number {
+  const pool = poolOf(target);
+  const limit = pools.get(pool)?.enqueuedBatchTokens ?? null;
+  if (limit === null) return Infinity;
+  const enqueued = batches.filter((each) => each.status !== 'reading' && poolOf(each.target) === pool);
+  return limit - enqueued.reduce((sum, each) => sum + each.estimatedTokens, 0);
+}

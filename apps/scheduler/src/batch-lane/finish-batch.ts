@@ -1,0 +1,80 @@
+import { RetryableError, TerminalError, formatUsd } from '@millrace/contracts';
+import { crashPoint } from '@millrace/faults';
+import { endBatch } from '@millrace/ledger';
+import type { BatchOutcome, BatchRecord, BatchSums } from '@millrace/ledger';
+import type { BatchPort, ProviderBatch } from '@millrace/providers';
+import type { LaneDependencies } from './lane-dependencies.ts';
+
+/** How a batch ends: as the vendor shows it, or by our own decision. */
+export type Finish = { shown: ProviderBatch } | { outcome: BatchOutcome };
+
+/** Deletes the vendor's files, compares the bills and ends the batch. All its lines have an outcome. */
+export async function finishBatch(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  batch: BatchRecord,
+  finish: Finish,
+): Promise<void> {
+  if ('shown' in finish) await discard(dependencies, port, finish.shown);
+  crashPoint('batch.discarded');
+  const sums = await endBatch(dependencies.database, batch, 'outcome' in finish ? finish.outcome : null);
+  // Somebody else has ended it meanwhile, and has counted.
+  if (sums) report(dependencies, batch, finish, sums);
+}
+
+/** Files that stay are deleted by the vendor one day; nothing waits for that. */
+async function discard({ onError }: LaneDependencies, port: BatchPort, shown: ProviderBatch): Promise<void> {
+  try {
+    await port.discard(shown);
+  } catch (error) {
+    if (!(error instanceof RetryableError) && !(error instanceof TerminalError)) throw error;
+    onError(error);
+  }
+}
+
+function report(
+  { metrics, log }: LaneDependencies,
+  batch: BatchRecord,
+  finish: Finish,
+  sums: BatchSums,
+): void {
+  const { target } = batch;
+  const shown = 'shown' in finish ? finish.shown : null;
+  const outcome = 'outcome' in finish ? finish.outcome : finish.shown.phase;
+  metrics.batchesEnded.inc({ target, outcome });
+  metrics.batchSavedUsd.inc({ target }, Math.max(0, sums.realtimeMicroUsd - sums.costMicroUsd) / 1_000_000);
+  if (shown?.endedAt != null) {
+    metrics.batchSeconds.observe({ target }, Math.max(0, shown.endedAt - shown.createdAt) / 1_000);
+  }
+  log.info(
+    {
+      batch: batch.id,
+      provider_batch: batch.providerBatchId,
+      target,
+      outcome,
+      lines: batch.lineCount,
+      input_tokens: sums.inputTokens,
+      output_tokens: sums.outputTokens,
+      cost_usd: formatUsd(sums.costMicroUsd),
+      paid_twice: sums.paidTwice,
+    },
+    'a batch has ended',
+  );
+  if (shown?.usage && differs(shown.usage, sums)) {
+    metrics.batchUsageMismatches.inc({ target });
+    log.warn(
+      {
+        batch: batch.id,
+        provider_batch: batch.providerBatchId,
+        target,
+        input_tokens: shown.usage.inputTokens,
+        output_tokens: shown.usage.outputTokens,
+      },
+      'the provider sums up other tokens than its lines',
+    );
+  }
+}
+
+function differs(theirs: { inputTokens: number; outputTokens: number }, ours: BatchSums): boolean {
+  return theirs.inputTokens !== ours.inputTokens || theirs.outputTokens !== ours.outputTokens;
+}

@@ -1,0 +1,134 @@
+import { prepareCall, splitTarget } from '@millrace/calls';
+import { createId } from '@millrace/contracts';
+import { crashPoint } from '@millrace/faults';
+import { bindLines, findCandidates, leaveLane, noteBatch, openBatch } from '@millrace/ledger';
+import type { BatchRecord, ClaimedStep, NewLine } from '@millrace/ledger';
+import type { BatchPort } from '@millrace/providers';
+import type { LaneDependencies } from './lane-dependencies.ts';
+import { lineName } from './line-name.ts';
+import { tell } from './tell.ts';
+
+const AT_A_TIME = 500;
+/** Binding goes on in small transactions, each of which makes this longer. */
+const LEASE_MS = 60_000;
+
+/** A batch that was gathered. `isFull`: there may be more of the kind. */
+export interface GatheredBatch {
+  lines: number;
+  tokens: number;
+  isFull: boolean;
+}
+
+/** How much more fits into a batch. */
+interface Room {
+  lines: number;
+  bytes: number;
+  tokens: number;
+}
+
+/**
+ * Puts a batch on record and binds collected steps to it until it is full: in transactions of some hundreds, so that nobody
+ * waits long for a job's row. What cannot ride in a batch goes to realtime. Null when there was nothing to bind.
+ */
+export async function gatherBatch(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  target: string,
+  shapes: readonly string[],
+  tokens: number,
+): Promise<GatheredBatch | null> {
+  const { database, settings, holder } = dependencies;
+  const room: Room = {
+    lines: Math.min(settings.maxLines, port.limits.maxRequests),
+    bytes: port.limits.maxBytes,
+    tokens,
+  };
+  let batch: BatchRecord | null = null;
+  let line = 0;
+  let isFull = false;
+  const before = { ...room };
+  while (!isFull && room.lines > 0) {
+    const candidates = await findCandidates(database, target, shapes, Math.min(AT_A_TIME, room.lines));
+    if (candidates.length === 0) break;
+    batch ??= await openBatch(database, {
+      id: createId('providerBatch', dependencies.now()),
+      ...splitTarget(target),
+      target,
+      owner: holder,
+      leaseMs: LEASE_MS,
+    });
+    const { lines, refused, full } = fit(dependencies, port, batch.id, candidates, room, line);
+    isFull = full;
+    for (const [reason, steps] of Map.groupBy(refused, (each) => each.reason)) {
+      const wakes = await leaveLane(
+        database,
+        steps.map(({ step }) => step),
+        reason,
+      );
+      dependencies.metrics.batchEscapes.inc({ reason }, wakes.length);
+      await tell(dependencies, { wakes });
+    }
+    if (lines.length === 0) {
+      if (refused.length === 0) break;
+      continue;
+    }
+    const { bound, overCap, events } = await bindLines(database, batch, lines);
+    crashPoint('batch.bound');
+    line += lines.length;
+    const wakes = await leaveLane(database, overCap, 'cost_cap');
+    await tell(dependencies, { events, wakes });
+    if (bound === 0 && wakes.length === 0) break;
+  }
+  if (batch === null) return null;
+  crashPoint('batch.gathered');
+  await noteBatch(database, batch, { status: 'submitting', wakeInMs: 0 });
+  return { lines: line, tokens: before.tokens - room.tokens, isFull: isFull || room.lines <= 0 };
+}
+
+/** Takes candidates in their order until one does not fit any more. */
+function fit(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  batchId: string,
+  candidates: readonly ClaimedStep[],
+  room: Room,
+  firstLine: number,
+): { lines: NewLine[]; refused: { step: ClaimedStep; reason: string }[]; full: boolean } {
+  const lines: NewLine[] = [];
+  const refused: { step: ClaimedStep; reason: string }[] = [];
+  for (const step of candidates) {
+    const prepared = prepareCall(step, dependencies);
+    if (!prepared) {
+      refused.push({ step, reason: 'no_batch_api' });
+      continue;
+    }
+    const { worstCaseMicroUsd: worstCase, inputTokens } = prepared;
+    const isCapped = step.maxCostMicroUsd !== null;
+    if ((isCapped && worstCase === null) || port.refuse(prepared.call) !== null) {
+      refused.push({ step, reason: 'refused_in_batches' });
+      continue;
+    }
+    const line = firstLine + lines.length;
+    const bytes = Buffer.byteLength(port.toLine(lineName(batchId, line), prepared.call)) + 1;
+    if (bytes > room.bytes || inputTokens > room.tokens) {
+      const isAlone = firstLine + lines.length === 0;
+      if (!isAlone) return { lines, refused, full: true };
+      refused.push({ step, reason: 'too_large_for_batch' });
+      continue;
+    }
+    room.lines -= 1;
+    room.bytes -= bytes;
+    room.tokens -= inputTokens;
+    lines.push({
+      jobId: step.jobId,
+      key: step.key,
+      fence: step.fence,
+      line,
+      purpose: prepared.purpose,
+      worstCaseMicroUsd: isCapped ? (worstCase ?? 0) : 0,
+      bytes,
+      inputTokens,
+    });
+  }
+  return { lines, refused, full: room.lines <= 0 };
+}

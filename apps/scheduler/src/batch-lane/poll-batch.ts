@@ -1,0 +1,110 @@
+import { RetryableError, TerminalError } from '@millrace/contracts';
+import { crashPoint } from '@millrace/faults';
+import { isBatchWanted } from '@millrace/ledger';
+import type { BatchOutcome, BatchRecord } from '@millrace/ledger';
+import type { BatchPhase, BatchPort, ProviderBatch } from '@millrace/providers';
+import { pollDelayMs } from './backoff.ts';
+import { escapeWholeBatch } from './escape.ts';
+import { finishBatch } from './finish-batch.ts';
+import type { LaneDependencies } from './lane-dependencies.ts';
+import { note } from './note.ts';
+import { giveBackAll } from './release.ts';
+
+/** A vendor may be late with declaring a batch expired; beyond this nobody waits for it. */
+const GRACE_MS = 3_600_000;
+
+/** Looks at a running batch. The batch as the vendor shows it when it has ended, null while it has not. */
+export async function pollBatch(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  batch: BatchRecord,
+): Promise<ProviderBatch | null> {
+  crashPoint('batch.poll');
+  const shown = await retrieve(dependencies, port, batch);
+  if (!shown) return null;
+  const outcome = outcomeOf(shown.phase);
+  const { phase, counts, usage, failure, expiresAt } = shown;
+  const seen = { phase, counts, usage, failure, expiresAt, polled: true, tries: 0 };
+  if (outcome !== null) {
+    const endedAt = shown.endedAt ?? dependencies.now();
+    const handles = { ...batch.handles, ...shown.handles };
+    await note(dependencies, batch, {
+      ...seen,
+      status: 'reading',
+      outcome,
+      endedAt,
+      handles,
+      wakeInMs: LEASE_MS,
+    });
+    return shown;
+  }
+  if (shown.expiresAt !== null && dependencies.now() > shown.expiresAt + GRACE_MS) {
+    await escapeWholeBatch(dependencies, batch.id, 'batch_stuck');
+  }
+  const cancelRequestedAt = await cancelUnwanted(dependencies, port, batch);
+  const wakeInMs = pollDelayMs(batch.polls, dependencies.settings.longestPollMs, dependencies.random());
+  await note(dependencies, batch, { ...seen, ...cancelRequestedAt, wakeInMs });
+  return null;
+}
+
+const LEASE_MS = 60_000;
+
+/** A batch that the vendor does not know any more has not been billed as far as anybody can tell. */
+async function retrieve(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  batch: BatchRecord,
+): Promise<ProviderBatch | null> {
+  try {
+    return await port.retrieve(batch.providerBatchId ?? '');
+  } catch (error) {
+    const isGone = error instanceof TerminalError && error.failure.httpStatus === 404;
+    if (!isGone) throw error;
+    dependencies.onError(error);
+    await giveBackAll(dependencies, batch, {
+      reason: 'batch_lost',
+      message: 'The provider does not know the batch any more.',
+      batchTakesMs: null,
+    });
+    await finishBatch(dependencies, port, batch, { outcome: 'failed' });
+    return null;
+  }
+}
+
+async function cancelUnwanted(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  batch: BatchRecord,
+): Promise<{ cancelRequestedAt: number } | undefined> {
+  if (batch.cancelRequestedAt !== null || batch.providerBatchId === null) return undefined;
+  if (await isBatchWanted(dependencies.database, batch.id)) return undefined;
+  try {
+    await port.cancel(batch.providerBatchId);
+  } catch (error) {
+    // It is asked for again at the next look; the batch ends in any case.
+    if (!(error instanceof RetryableError) && !(error instanceof TerminalError)) throw error;
+    dependencies.onError(error);
+    return undefined;
+  }
+  dependencies.log.info(
+    { batch: batch.id, target: batch.target },
+    'a batch in which nothing is wanted was cancelled',
+  );
+  return { cancelRequestedAt: dependencies.now() };
+}
+
+/** How a batch ended; null while it has not. */
+export function outcomeOf(phase: BatchPhase): BatchOutcome | null {
+  switch (phase) {
+    case 'completed':
+    case 'failed':
+    case 'expired':
+    case 'cancelled':
+      return phase;
+    case 'validating':
+    case 'in_progress':
+    case 'finalizing':
+    case 'cancelling':
+      return null;
+  }
+}

@@ -1,0 +1,105 @@
+import { crashPoint } from '@millrace/faults';
+import { countOpenLines } from '@millrace/ledger';
+import type { BatchRecord } from '@millrace/ledger';
+import type { BatchLineResult, BatchPort, ProviderBatch } from '@millrace/providers';
+import { finishBatch } from './finish-batch.ts';
+import type { KnownDurations } from './known-durations.ts';
+import type { LaneDependencies } from './lane-dependencies.ts';
+import { lineNumber } from './line-name.ts';
+import { note } from './note.ts';
+import { recordLines } from './record-lines.ts';
+import type { NumberedResult } from './record-lines.ts';
+import { giveBackAll } from './release.ts';
+import type { Giving } from './release.ts';
+
+const AT_A_TIME = 200;
+const LEASE_MS = 60_000;
+/** How often results that lack lines are read again before those lines are given up. */
+const MOST_READINGS = 4;
+/** How long steps wait whose batch found no room in the provider's queue. */
+const QUEUE_FULL_MS = 60_000;
+
+/**
+ * Records the results of an ended batch, then gives back what has none. Reading again from the start after a crash finds the
+ * recorded lines closed, so that none is lost or counted twice.
+ */
+export async function readBatch(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  batch: BatchRecord,
+  shown: ProviderBatch,
+  context: { durations: KnownDurations; signal: AbortSignal },
+): Promise<void> {
+  const isOurs = await recordAll(dependencies, port, batch, shown, context.signal);
+  if (!isOurs) return disown(dependencies, batch);
+  crashPoint('batch.read');
+  const missing = await countOpenLines(dependencies.database, batch.id);
+  if (missing > 0) {
+    const isPatient = shown.phase === 'completed' && batch.tries < MOST_READINGS;
+    if (isPatient) throw new Error(`${missing} lines of ${batch.id} have no result yet`);
+    await giveBackAll(dependencies, batch, reasonOf(shown, context.durations.expectedMs(batch.target)));
+  }
+  await finishBatch(dependencies, port, batch, { shown });
+}
+
+/** False when the results are not ours: then nothing of them was recorded. */
+async function recordAll(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  batch: BatchRecord,
+  shown: ProviderBatch,
+  signal: AbortSignal,
+): Promise<boolean> {
+  let waiting: NumberedResult[] = [];
+  const record = async (): Promise<void> => {
+    const results = waiting;
+    waiting = [];
+    if (results.length === 0) return;
+    crashPoint('batch.line');
+    await recordLines(dependencies, batch, results);
+    crashPoint('batch.lines-recorded');
+    await note(dependencies, batch, { wakeInMs: LEASE_MS });
+    signal.throwIfAborted();
+  };
+  for await (const result of port.results(shown, signal)) {
+    const line = lineNumber(batch.id, result.customId);
+    if (line === null) {
+      if (!batch.certain) return false;
+      reportStranger(dependencies, batch, result);
+      continue;
+    }
+    waiting.push({ line, result });
+    if (waiting.length >= AT_A_TIME) await record();
+  }
+  await record();
+  return true;
+}
+
+/** A batch that was recognised by its size and time turns out to be somebody else's: ours was never created, or is another one. */
+async function disown(dependencies: LaneDependencies, batch: BatchRecord): Promise<void> {
+  dependencies.log.warn({ batch: batch.id, provider_batch: batch.providerBatchId }, 'a batch was not ours');
+  await note(dependencies, batch, {
+    status: 'submitting',
+    phase: 'submitting',
+    providerBatchId: null,
+    certain: true,
+    handles: {},
+    wakeInMs: 0,
+  });
+}
+
+function reportStranger({ log }: LaneDependencies, batch: BatchRecord, { kind }: BatchLineResult): void {
+  log.warn({ batch: batch.id, outcome: kind }, 'a result belongs to no line of its batch');
+}
+
+function reasonOf({ phase, failure }: ProviderBatch, batchTakesMs: number): Giving {
+  if (phase === 'failed' && failure?.code === 'token_limit_exceeded') {
+    const message = 'The provider’s queue for batches was full.';
+    return { reason: 'batch_queue_full', message, batchTakesMs, countsBatch: false, delayMs: QUEUE_FULL_MS };
+  }
+  const message =
+    phase === 'completed'
+      ? 'The batch completed without a result for this line.'
+      : `The batch ended as ${phase}${failure ? `: ${failure.message}` : ''}.`;
+  return { reason: phase === 'completed' ? 'batch_line_missing' : `batch_${phase}`, message, batchTakesMs };
+}

@@ -1,0 +1,175 @@
+import { TerminalError } from '@millrace/contracts';
+import { crashPoint } from '@millrace/faults';
+import { prepareCall } from '@millrace/calls';
+import { countOpenLines, findKnownBatches, findLines, findUnwantedLines } from '@millrace/ledger';
+import type { BatchRecord } from '@millrace/ledger';
+import type { BatchPort, ProviderBatch } from '@millrace/providers';
+import { backoffMs, pollDelayMs } from './backoff.ts';
+import { finishBatch } from './finish-batch.ts';
+import type { LaneDependencies } from './lane-dependencies.ts';
+import { lineName } from './line-name.ts';
+import { note } from './note.ts';
+import { giveBack, giveBackAll } from './release.ts';
+
+/** Longer than uploading takes between two renewals of the claim. */
+const LEASE_MS = 60_000;
+const LINES_AT_A_TIME = 200;
+/** Our own word for the phase: from here on the vendor may have the batch. */
+const SENDING = 'submitting';
+
+/**
+ * Submits a batch, or adopts it where an earlier try has already created it: a batch created twice is a defect. `signal`
+ * ends the upload.
+ */
+export async function submitBatch(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  batch: BatchRecord,
+  signal: AbortSignal,
+): Promise<void> {
+  if (batch.phase === SENDING) {
+    const found = await findCreated(dependencies, port, batch);
+    if (found) return adopt(dependencies, batch, found.batch, found.certain);
+  }
+  const lineCount = await leaveOutUnwanted(dependencies, batch);
+  if (lineCount === 0) return finishBatch(dependencies, port, batch, { outcome: 'abandoned' });
+
+  await note(dependencies, batch, { phase: SENDING, lineCount, wakeInMs: LEASE_MS });
+  crashPoint('batch.before-upload');
+  let handles = batch.handles;
+  try {
+    const created = await port.submit(
+      {
+        batchId: batch.id,
+        model: batch.model,
+        lineCount,
+        lines: readLines(dependencies, port, batch),
+        handles,
+        signal,
+      },
+      {
+        async onUploaded(uploaded) {
+          handles = { ...handles, ...uploaded };
+          await note(dependencies, batch, { handles, wakeInMs: LEASE_MS });
+          crashPoint('batch.after-upload');
+        },
+      },
+    );
+    crashPoint('batch.after-create');
+    await adopt(dependencies, batch, created, true);
+  } catch (error) {
+    if (!(error instanceof TerminalError)) throw error;
+    await refused(dependencies, port, batch, error);
+  }
+}
+
+/** What an interrupted try has created at the vendor, if anything. */
+async function findCreated(
+  { database }: LaneDependencies,
+  port: BatchPort,
+  batch: BatchRecord,
+): Promise<{ batch: ProviderBatch; certain: boolean } | null> {
+  const { id: batchId, lineCount, createdAt: since } = batch;
+  const found = await port.find({ batchId, lineCount, since });
+  const certain = found.find((each) => each.certain);
+  if (certain) return certain;
+  const ids = found.map((each) => each.batch.providerBatchId);
+  const known = await findKnownBatches(database, batch.provider, ids);
+  const unknown = found.filter((each) => !known.includes(each.batch.providerBatchId));
+  // The first one after our intent; its results will tell whether it is ours.
+  return unknown.toSorted((a, b) => a.batch.createdAt - b.batch.createdAt)[0] ?? null;
+}
+
+async function adopt(
+  dependencies: LaneDependencies,
+  batch: BatchRecord,
+  created: ProviderBatch,
+  certain: boolean,
+): Promise<void> {
+  const { settings, random, log } = dependencies;
+  await note(dependencies, batch, {
+    status: 'running',
+    providerBatchId: created.providerBatchId,
+    certain,
+    phase: created.phase,
+    handles: { ...batch.handles, ...created.handles },
+    submittedAt: created.createdAt,
+    expiresAt: created.expiresAt,
+    counts: created.counts,
+    tries: 0,
+    wakeInMs: pollDelayMs(0, settings.longestPollMs, random()),
+  });
+  crashPoint('batch.recorded');
+  log.info(
+    {
+      batch: batch.id,
+      target: batch.target,
+      lines: batch.lineCount,
+      provider_batch: created.providerBatchId,
+    },
+    'a batch was submitted',
+  );
+}
+
+/** Before anything is uploaded, lines whose steps have left or were cancelled are left out. Returns how many remain. */
+async function leaveOutUnwanted(dependencies: LaneDependencies, batch: BatchRecord): Promise<number> {
+  const { database } = dependencies;
+  // What is uploaded already is what will be created.
+  if (Object.keys(batch.handles).length > 0) return batch.lineCount;
+  for (;;) {
+    const lines = await findUnwantedLines(database, batch.id, LINES_AT_A_TIME);
+    if (lines.length === 0) return countOpenLines(database, batch.id);
+    await giveBack(dependencies, batch, lines, {
+      reason: 'left_out',
+      message: 'The line was not sent: nothing waited for it any more.',
+      batchTakesMs: null,
+    });
+  }
+}
+
+/** The lines of a batch as the vendor wants them, read from the ledger page by page. */
+async function* readLines(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  batch: BatchRecord,
+): AsyncGenerator<string, void, undefined> {
+  for (let after = -1; ;) {
+    const lines = await findLines(dependencies.database, batch.id, after, LINES_AT_A_TIME);
+    const last = lines.at(-1);
+    if (!last) return;
+    for (const { line, step } of lines) {
+      const prepared = prepareCall(step, dependencies);
+      if (!prepared) throw new Error(`${step.target} cannot be called any more`);
+      yield port.toLine(lineName(batch.id, line), prepared.call);
+    }
+    after = last.line;
+  }
+}
+
+/** The vendor will not have it: every step goes on in realtime, where each gets its own error if there is one. */
+async function refused(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  batch: BatchRecord,
+  error: TerminalError,
+): Promise<void> {
+  dependencies.onError(error);
+  const { code } = error.failure;
+  await note(dependencies, batch, { failure: { code, message: error.message }, wakeInMs: LEASE_MS });
+  await giveBackAll(dependencies, batch, {
+    reason: 'batch_refused',
+    message: error.message,
+    batchTakesMs: null,
+  });
+  await finishBatch(dependencies, port, batch, { outcome: 'refused' });
+}
+
+/** After a failure that may pass: when the submission is looked at again. */
+export async function postpone(
+  dependencies: LaneDependencies,
+  batch: BatchRecord,
+  error: unknown,
+): Promise<void> {
+  const tries = batch.tries + 1;
+  await note(dependencies, batch, { tries, wakeInMs: backoffMs(tries, error, dependencies.random()) });
+}

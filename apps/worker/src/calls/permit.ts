@@ -2,6 +2,7 @@ import type { Happening, JudgedCall, PreparedCall } from '@millrace/calls';
 import type { Booking, Breakers, BreakerVerdict, CapacityBook, OutputEstimator } from '@millrace/capacity';
 import type { TokenUsage } from '@millrace/contracts';
 import type { ClaimedStep } from '@millrace/ledger';
+import type { TargetRouter } from '../routing/router.ts';
 import type { HeldClaim } from './claims.ts';
 import type { RetryBudget } from './retry-budget.ts';
 
@@ -9,6 +10,8 @@ import type { RetryBudget } from './retry-budget.ts';
 export interface PermitDependencies {
   capacity: CapacityBook;
   breakers: Breakers;
+  /** Knows which targets were switched off. */
+  router: Pick<TargetRouter, 'isOff'>;
   estimator: OutputEstimator;
   retryBudget: RetryBudget;
   /** How long calls of a target usually take, for limits that count output as it is produced. */
@@ -46,10 +49,10 @@ export async function obtainPermit(
   held: HeldClaim,
   prepared: PreparedCall,
 ): Promise<Permit | Happening> {
-  const { capacity, breakers, estimator, retryBudget, random } = dependencies;
+  const { capacity, breakers, router, estimator, retryBudget, random } = dependencies;
   const { step, signal } = held;
   const closed: Happening = { kind: 'closed', delayMs: closedDelayMs(step, dependencies) };
-  if ((await breakers.state(step.target)) === 'open') return closed;
+  if (router.isOff(step.route, step.target) || (await breakers.state(step.target)) === 'open') return closed;
   const isRetry = step.targetAttempts > 0;
   if (isRetry && !retryBudget.spend(step.target)) {
     return { kind: 'must_wait', delayMs: RETRY_WITHOUT_BUDGET_MS * (0.5 + random()) };
@@ -113,7 +116,8 @@ export async function returnPermit(
       ...(arrivedBy === undefined ? {} : { arrivedBy }),
     }),
     health === null ? undefined : breakers.record(step.target, health, permit.verdict),
-    attempt.status === 'completed' && usage
+    // Without limits nobody asks for estimates.
+    booking && attempt.status === 'completed' && usage
       ? estimator.record(permit.kind, usage.outputTokens, permit.expectedOutputTokens)
       : undefined,
   ]);

@@ -33,7 +33,7 @@ return {'probe', 'half_open', 0}`);
  * probes while it is half open.
  *
  * KEYS: breaker. ARGV: 1 if it went well, 1 if it was a probe, window ms, least calls, share of errors, first and longest
- * open time in ms, probes to close. Returns {state, 1 if this call opened it from closed, calls, errors}.
+ * open time in ms, probes to close, further calls that went well. Returns {state, 1 if this call opened it from closed, calls, errors}.
  */
 export const recordScript = redisScript(`${breakerLua}
 local ok, isProbe, window = ARGV[1] == '1', ARGV[2] == '1', tonumber(ARGV[3])
@@ -58,7 +58,9 @@ if isProbe or state ~= 'closed' then return {state, 0, 0, 0} end
 
 local length = window / 6
 local slot = math.floor(now / length)
-redis.call('HINCRBY', key, (ok and 's' or 'f') .. slot, 1)
+local well = (ok and 1 or 0) + tonumber(ARGV[9])
+if well > 0 then redis.call('HINCRBY', key, 's' .. slot, well) end
+if not ok then redis.call('HINCRBY', key, 'f' .. slot, 1) end
 redis.call('PEXPIRE', key, window * 2)
 if ok then return {state, 0, 0, 0} end
 local fields = {}

@@ -42,6 +42,7 @@ export interface BreakerPolicy {
 }
 
 const FRESH_MS = 250;
+const GATHER_MS = 100;
 
 /** `redis` is a connection of the role `producer`. `onOpened` is called by one process of the fleet, on opening from closed. */
 export function createBreakers(options: {
@@ -55,6 +56,7 @@ export function createBreakers(options: {
 }): Breakers {
   const { redis, names, onError, policy = {}, now = () => performance.now() } = options;
   const known = new Map<string, { state: BreakerState; answer: 'yes' | 'no'; until: number }>();
+  const gathering = new Map<string, { count: number; reported: PromiseWithResolvers<void> }>();
   const remember = (target: string, state: BreakerState, forMs: number): void => {
     const answer = state === 'closed' ? 'yes' : 'no';
     known.set(target, { state, answer, until: now() + Math.min(forMs, FRESH_MS) });
@@ -100,27 +102,58 @@ export function createBreakers(options: {
       }
     },
     async record(target, ok, verdict = 'yes') {
-      try {
-        const [state, opened, calls, errors] = (await runScript(
-          redis,
-          recordScript,
-          [names.breaker(target)],
-          [
-            ok ? 1 : 0,
-            verdict === 'probe' ? 1 : 0,
-            policy.windowMs ?? 60_000,
-            policy.leastCalls ?? 10,
-            policy.errorShare ?? 0.5,
-            policy.openMs ?? 5_000,
-            policy.longestOpenMs ?? 30_000,
-            policy.probesToClose ?? 2,
-          ],
-        )) as [BreakerState, number, number, number];
-        if (fresh(target)?.state !== state) known.delete(target);
-        if (opened === 1) options.onOpened?.({ target, calls, errors });
-      } catch (error) {
-        onError(error);
-      }
+      if (ok && verdict === 'yes') return gatherWell(target);
+      const gathered = gathering.get(target);
+      gathering.delete(target);
+      await report(target, ok, verdict, gathered?.count ?? 0);
+      gathered?.reported.resolve();
     },
   };
+
+  /** Calls that go well are counted here for a moment, so that they cost one command together. */
+  function gatherWell(target: string): Promise<void> {
+    let gathered = gathering.get(target);
+    if (!gathered) {
+      const started = { count: 0, reported: Promise.withResolvers<void>() };
+      gathering.set(target, started);
+      setTimeout(() => {
+        if (gathering.get(target) !== started) return;
+        gathering.delete(target);
+        void report(target, true, 'yes', started.count - 1).then(started.reported.resolve);
+      }, GATHER_MS).unref();
+      gathered = started;
+    }
+    gathered.count += 1;
+    return gathered.reported.promise;
+  }
+
+  async function report(
+    target: string,
+    ok: boolean,
+    verdict: BreakerVerdict,
+    furtherWell: number,
+  ): Promise<void> {
+    try {
+      const [state, opened, calls, errors] = (await runScript(
+        redis,
+        recordScript,
+        [names.breaker(target)],
+        [
+          ok ? 1 : 0,
+          verdict === 'probe' ? 1 : 0,
+          policy.windowMs ?? 60_000,
+          policy.leastCalls ?? 10,
+          policy.errorShare ?? 0.5,
+          policy.openMs ?? 5_000,
+          policy.longestOpenMs ?? 30_000,
+          policy.probesToClose ?? 2,
+          furtherWell,
+        ],
+      )) as [BreakerState, number, number, number];
+      if (fresh(target)?.state !== state) known.delete(target);
+      if (opened === 1) options.onOpened?.({ target, calls, errors });
+    } catch (error) {
+      onError(error);
+    }
+  }
 }

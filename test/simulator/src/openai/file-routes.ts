@@ -136,7 +136,7 @@ function listFiles(files: FileStore): JsonHandler {
     const purpose = exchange.query.get('purpose');
     const own = files.list(exchange.account).filter((file) => purpose === null || file.purpose === purpose);
     const ordered = exchange.query.get('order') === 'asc' ? own : [...own].reverse();
-    return pageOf(ordered.map(fileObject), exchange.query, 10_000);
+    return pageOf(ordered.map(fileObject), exchange.query, { usual: 10_000, most: 10_000 });
   };
 }
 

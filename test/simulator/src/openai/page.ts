@@ -2,9 +2,9 @@
 export function pageOf<Item extends { readonly id: string }>(
   items: readonly Item[],
   query: URLSearchParams,
-  maxItems: number,
+  sizes: { readonly usual: number; readonly most: number },
 ): object {
-  const limit = Math.min(maxItems, Math.max(1, Number(query.get('limit') ?? 20)));
+  const limit = Math.min(sizes.most, Math.max(1, Number(query.get('limit') ?? sizes.usual)));
   const after = query.get('after');
   const start = after === null ? 0 : items.findIndex((item) => item.id === after) + 1;
   const data = items.slice(start, start + limit);

@@ -72,7 +72,7 @@ export function batchRoutes(simulator: Simulator, files: FileStore): readonly Ro
   const listBatches: JsonHandler = async (_simulator, exchange) => {
     const own = [...ownOf(exchange.account)].reverse();
     await Promise.all(own.map((batch) => simulator.batches.touch(batch.id)));
-    return pageOf(own.map(shown), exchange.query, 100);
+    return pageOf(own.map(shown), exchange.query, { usual: 20, most: 100 });
   };
   const getBatch: JsonHandler = async (_simulator, exchange) => {
     const batch = await find(exchange);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createCapacityBook, createFleet } from '@millrace/capacity';
+import { tokensPerMinuteOf, weightOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import type { Service } from '@millrace/contracts';
 import {
@@ -18,6 +19,7 @@ import type { Logger, Metrics } from '@millrace/telemetry';
 import { createLivePublisher, createProducer, hasEpoch, markEpoch } from '@millrace/transport';
 import { openBatchLane } from './batch-lane/open-lane.ts';
 import { createLeadership } from './leadership.ts';
+import { ageEveryMs, raiseAgedSteps } from './raise-aged-steps.ts';
 import { createReconciler } from './reconcile.ts';
 import { createRepeat } from './repeat.ts';
 import { createFleetPlanner } from './scaling/plan-fleet.ts';
@@ -31,6 +33,8 @@ const PLAN_EVERY_MS = 1_000;
 const LOST_AFTER_MS = 120_000;
 const PRUNE_AT_A_TIME = 500;
 const OUTAGE_MS = 4_000;
+/** The numbers of a class last for hours; the half that is left when they are taken down, too. */
+const MAKE_ROOM_EVERY_MS = 5_000;
 
 /** Puts the scheduler together: what runs, in the order in which it starts. */
 export function createScheduler(config: Config, log: Logger, metrics: Metrics): Service[] {
@@ -47,7 +51,14 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
     onIdleError: onError,
   });
   const redis = connectRedis({ url: config.redisUrl, role: 'producer', name: 'millrace-scheduler', onError });
-  const producer = createProducer({ redis, names, pools: [...config.pools.keys()], onError });
+  const producer = createProducer({
+    redis,
+    names,
+    pools: [...config.pools.keys()],
+    weightOf: (tier) => weightOf(config.tiers, tier),
+    tokensPerMinuteOf: (pool) => tokensPerMinuteOf(config.pools, pool),
+    onError,
+  });
 
   const leadership = createLeadership({
     leaseMs: setting.MILLRACE_LEADER_LEASE,
@@ -140,6 +151,28 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
       work: async () => {
         const count = await closeLostAttempts(database, LOST_AFTER_MS, PRUNE_AT_A_TIME);
         if (count > 0) log.warn({ count }, 'closed attempts whose worker never reported');
+      },
+      onError,
+    }),
+    createRepeat({
+      name: 'ageing',
+      everyMs: ageEveryMs(config.ageing),
+      when,
+      work: async () => {
+        const count = await raiseAgedSteps({ database, producer, limits: config.ageing, when });
+        if (count === 0) return;
+        metrics.stepsRaised.inc(count);
+        log.info({ count }, 'raised steps that had waited for long');
+      },
+      onError,
+    }),
+    createRepeat({
+      name: 'room in the order',
+      everyMs: MAKE_ROOM_EVERY_MS,
+      when,
+      work: async () => {
+        const count = await producer.makeRoom();
+        if (count > 0) log.info({ count }, 'renumbered wakes');
       },
       onError,
     }),

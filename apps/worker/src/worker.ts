@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createProviders, isListed, splitTarget } from '@millrace/calls';
 import { createFleet } from '@millrace/capacity';
-import { poolOf } from '@millrace/config';
+import { poolOf, tokensPerMinuteOf, weightOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import { deliveryWakeSchema, jobWakeSchema, stepWakeSchema } from '@millrace/contracts';
 import type { Service } from '@millrace/contracts';
@@ -81,7 +81,14 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     .map(({ name }) => name);
   const isUsable = (target: string): boolean => providers.has(splitTarget(target).provider);
   const poolOfTarget = (target: string): string => poolOf(config.pools, target);
-  const producer = createProducer({ redis: producerRedis, names, pools, onError });
+  const producer = createProducer({
+    redis: producerRedis,
+    names,
+    pools,
+    weightOf: (tier) => weightOf(config.tiers, tier),
+    tokensPerMinuteOf: (pool) => tokensPerMinuteOf(config.pools, pool),
+    onError,
+  });
   const publisher = createLivePublisher({
     redis: producerRedis,
     names,

@@ -66,6 +66,15 @@ const byPriority = (realtime: string, standard: string, background: string) =>
 export const configFileSchema = z.strictObject({
   providers: z.record(providerName, providerSchema).default({}),
   pools: z.record(poolName, poolSchema).default({}),
+  tiers: z
+    .record(
+      z.string().regex(/^[a-z][a-z0-9_-]{0,31}$/, 'a tier is a-z, then up to 31 of "a-z 0-9 _ -"'),
+      z.strictObject({ weight: z.number().min(0.001).max(1_000) }),
+    )
+    .default({}),
+  ageing: z
+    .strictObject({ standard: z.string().default('10m'), background: z.string().default('30m') })
+    .prefault({}),
   routes: z.record(z.string().regex(/^[a-z][a-z0-9_-]{0,63}$/), routeSchema).default({}),
   limits: z
     .strictObject({

@@ -40,6 +40,12 @@ export interface PoolConfig {
   enqueuedBatchTokens: number | null;
 }
 
+/** After how long in a class of priority a waiting step is raised to the next one. */
+export interface AgeingConfig {
+  standardMs: number;
+  backgroundMs: number;
+}
+
 /** What a route stands for: one of the targets by weight, then the fallbacks in order. Targets are `provider/model`. */
 export interface RouteConfig {
   targets: readonly { target: string; weight: number }[];
@@ -86,6 +92,9 @@ export interface Config {
   providers: ReadonlyMap<string, ProviderConfig>;
   /** Every provider has at least the pool of its name. */
   pools: ReadonlyMap<string, PoolConfig>;
+  /** The weights of tiers of tenants; `weightOf` knows those that are not named. */
+  tiers: ReadonlyMap<string, number>;
+  ageing: Readonly<AgeingConfig>;
   routes: ReadonlyMap<string, RouteConfig>;
   limits: Readonly<RequestLimits>;
   retry: Readonly<RetryPolicy>;

@@ -5,6 +5,7 @@ export type { ConfigFile } from './config-file.ts';
 export { loadConfig, loadConfigOrExit } from './load-config.ts';
 export { overlayRoutes } from './overlay-routes.ts';
 export type { LiveRoute, LiveRoutes, LiveTarget } from './overlay-routes.ts';
+export { tokensPerMinuteOf, weightOf } from './read-order.ts';
 export { poolOf } from './read-pools.ts';
 export { readSettings } from './read-settings.ts';
 export type { Environment } from './read-settings.ts';

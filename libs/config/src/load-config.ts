@@ -7,6 +7,7 @@ import { ConfigError } from './config.ts';
 import type { Config, ProviderConfig, RetryPolicy } from './config.ts';
 import { configFileSchema } from './config-file.ts';
 import type { ConfigFile } from './config-file.ts';
+import { readAgeing, readTiers } from './read-order.ts';
 import { readPools } from './read-pools.ts';
 import { readRoutes } from './read-routes.ts';
 import { readScaling } from './read-scaling.ts';
@@ -44,6 +45,8 @@ export function loadConfig(
   const file = readFile(setting.MILLRACE_CONFIG, workingDirectory, problems);
   const providers = toProviders(file, environment, setting);
   const pools = readPools(file, providers, problems);
+  const tiers = readTiers(file);
+  const ageing = readAgeing(file, problems);
   const routes = readRoutes(file, providers, problems);
   const retry = toRetryPolicy(file, problems);
   const scaling = readScaling(file, problems);
@@ -54,6 +57,8 @@ export function loadConfig(
     setting: Object.freeze(setting),
     providers,
     pools,
+    tiers,
+    ageing,
     routes,
     limits: Object.freeze(toLimits(file)),
     retry: Object.freeze(retry),

@@ -88,7 +88,7 @@ export type { Degradation, StepRequest, StepStatus, Lane, AttemptObject, StepObj
 export { noUsage, usageSchema } from './usage.ts';
 export type { TokenUsage } from './usage.ts';
 export { jobWakeSchema, stepWakeSchema, deliveryWakeSchema } from './wake.ts';
-export type { JobWake, StepWake, DeliveryWake } from './wake.ts';
+export type { Charge, JobWake, StepWake, DeliveryWake } from './wake.ts';
 export { findWebhookUrlFault, isListedHost } from './webhook-url.ts';
 export {
   batchEventTypes,

@@ -31,6 +31,7 @@ export interface Metrics {
   deliveries: Counter<'outcome'>;
   deliverySeconds: Histogram;
   reconciled: Counter<'kind'>;
+  stepsRaised: Counter;
   transportLosses: Counter;
   leader: Gauge;
   wantedConcurrency: Gauge<'pool'>;
@@ -120,6 +121,7 @@ export function createMetrics(app: string): Metrics {
     deliveries: counter('webhook_tries_total', 'Webhook tries by outcome.', ['outcome']),
     deliverySeconds: histogram('webhook_try_seconds', 'Time of one webhook try.'),
     reconciled: counter('reconciled_total', 'Overdue rows whose wake was put back.', ['kind']),
+    stepsRaised: counter('steps_raised_total', 'Steps raised a class because they waited for long.', []),
     transportLosses: counter(
       'transport_losses_total',
       'Times that Redis was found to have lost its content.',

@@ -10,7 +10,6 @@ export type { WakeContext, ConsumerOptions, Consumer } from './queues/consumer.t
 export { hasEpoch, markEpoch } from './queues/epoch.ts';
 export { measureBacklog, measureQueues } from './queues/measure-queues.ts';
 export type { QueueReading } from './queues/measure-queues.ts';
-export type { Charge } from './queues/fair-order.ts';
 export { createProducer } from './queues/producer.ts';
 export { announceRouteChange, onRouteChange } from './routes/route-signals.ts';
 export type {

@@ -27,6 +27,7 @@ export async function resolveHeld(
             priority: step.priority as Priority,
             fence: step.fence,
             delayMs: 0,
+            charge: null,
           })),
         )
       : producer.enqueueJobs([{ jobId: job.id, priority: job.priority }]),

@@ -12,7 +12,12 @@ export type KeysCommand =
       tenantId: string;
       /** Whether to print the secret that signs webhooks to URLs which jobs name themselves. */
       showWebhookSecret: boolean;
-      change: { ambiguousPolicy?: 'retry' | 'hold'; maxOpenJobs?: number; requestsPerMinute?: number };
+      change: {
+        ambiguousPolicy?: 'retry' | 'hold';
+        tier?: string;
+        maxOpenJobs?: number;
+        requestsPerMinute?: number;
+      };
     }
   | { action: 'help'; problem: string | null };
 
@@ -21,6 +26,7 @@ const options = {
   scopes: { type: 'string' },
   name: { type: 'string' },
   ambiguous: { type: 'string' },
+  tier: { type: 'string' },
   'max-open-jobs': { type: 'string' },
   'requests-per-minute': { type: 'string' },
   'show-webhook-secret': { type: 'boolean' },
@@ -64,6 +70,7 @@ function read(words: readonly string[]): KeysCommand {
         showWebhookSecret: values['show-webhook-secret'] ?? false,
         change: {
           ...(values.ambiguous === undefined ? {} : { ambiguousPolicy: readPolicy(values.ambiguous) }),
+          ...(values.tier === undefined ? {} : { tier: readTier(values.tier) }),
           ...readCount('maxOpenJobs', '--max-open-jobs', values['max-open-jobs']),
           ...readCount('requestsPerMinute', '--requests-per-minute', values['requests-per-minute']),
         },
@@ -99,6 +106,12 @@ function readKeyId(text: string): string {
 function readPolicy(text: string): 'retry' | 'hold' {
   if (text === 'retry' || text === 'hold') return text;
   throw new UsageError(`--ambiguous is retry or hold, not "${text}".`);
+}
+
+/** Which tiers there are is said in the configuration of the workers; one that it does not name has the weight 1. */
+function readTier(text: string): string {
+  if (/^[a-z][a-z0-9_-]{0,31}$/.test(text)) return text;
+  throw new UsageError(`--tier is a-z, then up to 31 of "a-z 0-9 _ -", not "${text}".`);
 }
 
 function readCount<Name extends string>(

@@ -61,6 +61,13 @@ test('the policy and the limits of a tenant are set and shown', async () => {
   );
 });
 
+test('the tier of a tenant is set and shown', async () => {
+  const before = await keys('tenants', '--tenant', 'rich', '--ambiguous', 'retry');
+  expect(before.lines.join('\n')).toMatch(/^tier +standard$/m);
+  const shown = await keys('tenants', '--tenant', 'rich', '--tier', 'gold');
+  expect(shown.lines.join('\n')).toMatch(/^tier +gold$/m);
+});
+
 test('a wrong command is refused with the usage and exit code 64', async () => {
   const answer = await keys('create', '--tenant', 'acme', '--scopes', 'everything');
   expect(answer.code).toBe(64);
@@ -76,6 +83,10 @@ test.each([
   [
     ['tenants', '--tenant', 'a', '--max-open-jobs', '0'],
     '--max-open-jobs is a whole number from 1 to 999999999.',
+  ],
+  [
+    ['tenants', '--tenant', 'a', '--tier', 'Gold!'],
+    '--tier is a-z, then up to 31 of "a-z 0-9 _ -", not "Gold!".',
   ],
   [['list', 'acme'], 'Too many words: acme'],
 ])('the words %j are answered with what is wrong', (words, problem) => {

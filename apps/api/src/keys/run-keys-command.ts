@@ -69,6 +69,7 @@ function describeTenant(tenant: TenantRecord): string[] {
   const orDefault = (limit: number | null): string => (limit === null ? 'the default' : String(limit));
   return [
     `tenant               ${tenant.id}`,
+    `tier                 ${tenant.tier}`,
     `ambiguous            ${tenant.ambiguousPolicy}`,
     `max open jobs        ${orDefault(tenant.maxOpenJobs)}`,
     `requests per minute  ${orDefault(tenant.requestsPerMinute)}`,

@@ -281,8 +281,8 @@ async function goOn(
   if (recorded.deliveryIds.length > 0) await dependencies.enqueueDeliveries(recorded.deliveryIds);
   if (recorded.pending) {
     const delayMs = outcome.kind === 'retry' ? outcome.delayMs : 0;
-    const { pool, fence } = recorded.pending;
-    const wake = { jobId: step.jobId, key: step.key, pool, fence, priority: step.priority, delayMs };
+    const { jobId, key, priority } = step;
+    const wake = { jobId, key, ...recorded.pending, priority, delayMs };
     await dependencies.enqueueStep(wake);
   }
   if (recorded.mayAdvance) dependencies.advanceJob(step.jobId);

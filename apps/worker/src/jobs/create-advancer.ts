@@ -15,6 +15,7 @@ import { advancePlan } from '@millrace/plans';
 import type { PlanLimits, SplitCache, WantedStep } from '@millrace/plans';
 import type { LivePublisher, Producer } from '@millrace/transport';
 import type { Claims } from '../calls/claims.ts';
+import { estimateTokens } from './estimate-tokens.ts';
 
 export interface AdvanceDependencies {
   database: Database;
@@ -111,7 +112,13 @@ async function decide(dependencies: AdvanceDependencies, state: JobState): Promi
   }
   const homeless = advance.wanted.find((_, index) => placed[index] === null);
   if (homeless) return failed(noTarget(homeless));
-  return { kind: 'wait', steps: placed.filter((step) => step !== null), abandoned: advance.abandoned };
+  const estimated = placed
+    .filter((step) => step !== null)
+    .map((step) => ({
+      ...step,
+      estimatedTokens: estimateTokens(step.request, limits.defaultMaxOutputTokens),
+    }));
+  return { kind: 'wait', steps: estimated, abandoned: advance.abandoned };
 }
 
 function place(dependencies: AdvanceDependencies, wanted: WantedStep): NewStep | null {
@@ -166,5 +173,5 @@ async function announce(
 }
 
 function toWake(jobId: string, step: AdvanceResult['steps'][number], priority: Priority) {
-  return { jobId, key: step.key, pool: step.pool, fence: step.fence, priority, delayMs: 0 };
+  return { jobId, ...step, priority, delayMs: 0 };
 }

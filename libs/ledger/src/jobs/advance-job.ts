@@ -1,5 +1,6 @@
 import { jobErrorSchema, jsonSchema, planNodeSchema } from '@millrace/contracts';
 import type {
+  Charge,
   Degradation,
   JobError,
   Json,
@@ -51,6 +52,8 @@ export interface NewStep {
   barrier: string | null;
   target: string;
   pool: string;
+  /** What the call is expected to take of its pool, input and output; for the order between tenants. */
+  estimatedTokens?: number;
   /** Absent: realtime. A step of the batch lane is `collected`, and nobody wakes it. */
   placement?: Placement;
   /** Set when the target is not one that the step's route wants, but its last resort. */
@@ -77,7 +80,7 @@ export type AdvanceDecision =
 export interface AdvanceResult {
   outcome: 'gone' | 'waiting' | 'finished';
   priority: Priority;
-  steps: { key: string; pool: string; fence: number }[];
+  steps: { key: string; pool: string; fence: number; charge: Charge }[];
   events: StoredEvent[];
   deliveryIds: string[];
   abandoned: string[];
@@ -86,23 +89,25 @@ export interface AdvanceResult {
 
 const LOCK = `
 SELECT id, priority, lane, content, started_at, deadline_at, deadline_at <= now() AS late,
-  (SELECT t.batch_allowed FROM tenants t WHERE t.id = jobs.tenant_id) AS batch_allowed FROM jobs
+  (SELECT t.batch_allowed FROM tenants t WHERE t.id = jobs.tenant_id) AS batch_allowed,
+  tenant_id, (SELECT t.tier FROM tenants t WHERE t.id = jobs.tenant_id) AS tier FROM jobs
 WHERE id = ANY ($1) AND finished_at IS NULL ORDER BY id FOR NO KEY UPDATE`;
 
 const LOAD_STEPS = `
 SELECT job_id, key, status, output, error, ordinal, mean_logprob FROM steps WHERE job_id = ANY ($1)`;
 
 const INSERT_STEPS = `
-INSERT INTO steps (job_id, key, barrier, priority, route, target, pool, request, lane, lane_reason, escape_at, shape,
+INSERT INTO steps (job_id, key, barrier, priority, route, target, pool, request, estimated_tokens, lane, lane_reason, escape_at, shape,
   degraded, request_hash, status, wake_at)
-SELECT job_id, key, barrier, priority, route, target, pool, request::json, coalesce(lane, 'realtime'), lane_reason,
+SELECT job_id, key, barrier, priority, route, target, pool, request::json, coalesce("estimatedTokens", 1000),
+  coalesce(lane, 'realtime'), lane_reason,
   to_timestamp(escape_at / 1000), shape, degraded, "requestHash", CASE WHEN lane = 'batch' THEN 'collected' ELSE 'pending' END,
   CASE WHEN lane = 'batch' THEN NULL ELSE now() + interval '10 seconds' END
 FROM json_to_recordset($1) AS j (
   job_id text, key text, barrier text, priority text, route text, target text, pool text, request text, lane text,
-  lane_reason text, escape_at float8, shape text, degraded text, "requestHash" text)
+  "estimatedTokens" int, lane_reason text, escape_at float8, shape text, degraded text, "requestHash" text)
 ON CONFLICT (job_id, key) DO NOTHING
-RETURNING job_id, key, pool, status = 'collected' AS collected`;
+RETURNING job_id, key, pool, estimated_tokens, status = 'collected' AS collected`;
 
 const GIVE_UP_STEPS = `
 WITH open AS (
@@ -186,7 +191,12 @@ export async function advanceJobs(
         ...nothing('waiting', job.priority),
         steps: inserted
           .filter((step) => step.job_id === jobId && !step.collected)
-          .map(({ key, pool }) => ({ key, pool, fence: 0 })),
+          .map(({ key, pool, estimated_tokens }) => ({
+            key,
+            pool,
+            fence: 0,
+            charge: { tenantId: job.tenant_id, tier: job.tier, tokens: estimated_tokens, aged: false },
+          })),
         events: started.filter((event) => event.jobId === jobId),
         abandoned: waits.get(job)?.abandoned ?? [],
       };
@@ -212,6 +222,8 @@ interface LockedJob {
   started_at: number | null;
   deadline_at: number | null;
   batch_allowed: boolean | null;
+  tenant_id: string;
+  tier: string;
   late: boolean | null;
 }
 
@@ -271,7 +283,7 @@ function stepsOf(rows: ReadonlyMap<string, StepRow[]>, job: LockedJob): Map<stri
 async function insertSteps(
   transaction: Queryable,
   waits: Waits,
-): Promise<{ job_id: string; key: string; pool: string; collected: boolean }[]> {
+): Promise<{ job_id: string; key: string; pool: string; estimated_tokens: number; collected: boolean }[]> {
   const rows = [...waits].flatMap(([job, { steps }]) =>
     steps.map(({ placement, ...step }) => ({
       job_id: job.id,

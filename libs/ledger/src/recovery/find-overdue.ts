@@ -1,4 +1,4 @@
-import type { Priority } from '@millrace/contracts';
+import type { Charge, Priority } from '@millrace/contracts';
 import type { Queryable } from '../database.ts';
 
 /** Rows whose `wake_at` has passed: nobody touched them in time, so their wakes are put on the queues again. */
@@ -12,6 +12,8 @@ export interface Overdue {
     priority: Priority;
     delayMs: number;
     isPending: boolean;
+    /** Null for a step that was handed out before: it has paid for its place. */
+    charge: Charge | null;
   }[];
   deliveries: { deliveryId: string; fence: number; delayMs: number }[];
 }
@@ -20,17 +22,24 @@ const JOBS = `
 SELECT id AS "jobId", priority FROM jobs
 WHERE wake_at < now() AND finished_at IS NULL ORDER BY wake_at LIMIT $1`;
 
+/** Who pays for a step, as a {@link Charge}; in a place where `s` is a step. */
+export const CHARGE = `(
+  SELECT json_build_object('tenantId', j.tenant_id, 'tier', t.tier, 'tokens', s.estimated_tokens, 'aged', s.priority <> j.priority)
+  FROM jobs j JOIN tenants t ON t.id = j.tenant_id WHERE j.id = s.job_id)`;
+
 const STEPS = `
 SELECT job_id AS "jobId", key, pool, fence, priority,
-  greatest(0, extract(epoch FROM not_before - now()) * 1000)::float8 AS "delayMs", true AS "isPending"
-FROM steps WHERE wake_at < now() AND status = 'pending' ORDER BY wake_at LIMIT $1`;
+  greatest(0, extract(epoch FROM not_before - now()) * 1000)::float8 AS "delayMs", true AS "isPending",
+  -- One that has come from another pool counts its attempts anew, and pays here.
+  CASE WHEN fence = 0 OR target_attempts = 0 AND repairs = 0 THEN ${CHARGE} END AS charge
+FROM steps s WHERE wake_at < now() AND status = 'pending' ORDER BY wake_at LIMIT $1`;
 
 /**
  * Steps whose holders are probably dead. Their `wake_at` is the lease, so it cannot be postponed: they stay overdue until
  * somebody takes them over, and are looked for apart, so that they do not stand in the way of the others.
  */
 const HELD_STEPS = `
-SELECT job_id AS "jobId", key, pool, fence, priority, 0::float8 AS "delayMs", false AS "isPending"
+SELECT job_id AS "jobId", key, pool, fence, priority, 0::float8 AS "delayMs", false AS "isPending", NULL AS charge
 FROM steps WHERE wake_at < now() AND status IN ('claimed', 'sent') ORDER BY wake_at LIMIT $1`;
 
 const DELIVERIES = `

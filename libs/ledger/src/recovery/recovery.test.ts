@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Database } from '../database.ts';
 import { claimSteps } from '../steps/claim-steps.ts';
 import { recordOutcomes } from '../steps/record-outcomes.ts';
+import { updateTenant } from '../tenants/tenants.ts';
 import { findStuck } from '../testing/find-stuck.ts';
 import { testTenant } from '../testing/new-job.ts';
 import { complete, openTestLedger } from '../testing/open-test-ledger.ts';
@@ -82,8 +83,18 @@ describe('what is overdue', () => {
         priority: 'standard',
         delayMs: 0,
         isPending: true,
+        charge: null,
       },
     ]);
+  });
+
+  it('is a step that nobody has taken, and whose tenant pays for its place', async () => {
+    await updateTenant(database, testTenant, { tier: 'gold' });
+    const jobId = await ledger.addJob({}, [{ key: 's', estimatedTokens: 77 }]);
+    await ledger.passTime(11_000);
+    const charge = { tenantId: testTenant, tier: 'gold', tokens: 77, aged: false };
+    expect((await findOverdue(database, 10)).steps).toMatchObject([{ jobId, key: 's', fence: 0, charge }]);
+    await updateTenant(database, testTenant, { tier: 'standard' });
   });
 
   it('is a job whose last step ended and whose plan nobody carried on', async () => {

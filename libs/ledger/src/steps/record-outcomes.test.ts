@@ -309,7 +309,7 @@ describe('a step that goes on', () => {
     const jobId = await ledger.addJob({}, ['s']);
     const [step] = await ledger.claim(jobId, ['s']);
     const result = await record(step!, pending({ delayMs: 60_000 }));
-    expect(result.pending).toEqual({ pool: 'openai', fence: 1 });
+    expect(result.pending).toEqual({ pool: 'openai', fence: 1, charge: null });
     const row = await ledger.step(jobId, 's');
     expect(row).toMatchObject({
       status: 'pending',
@@ -331,7 +331,11 @@ describe('a step that goes on', () => {
     const move = { target: 'anthropic/other', pool: 'anthropic' };
     const left = { ...move, gaveUp: true };
     const result = await record((await ledger.claim(jobId, ['s']))[0]!, pending({ move: left }));
-    expect(result.pending).toEqual({ pool: 'anthropic', fence: 2 });
+    expect(result.pending).toEqual({
+      pool: 'anthropic',
+      fence: 2,
+      charge: { tenantId: testTenant, tier: 'standard', tokens: 1_000, aged: false },
+    });
     expect((await ledger.claim(jobId, ['s']))[0]).toMatchObject({
       ...move,
       spentTargets: ['openai/any'],

@@ -1,5 +1,5 @@
 import { createId } from '@millrace/contracts';
-import type { LifecycleEventType } from '@millrace/contracts';
+import type { Charge, LifecycleEventType } from '@millrace/contracts';
 import { appendEvents } from '../jobs/append-events.ts';
 import type { StoredEvent } from '../jobs/append-events.ts';
 import type { Database, Queryable } from '../database.ts';
@@ -8,7 +8,9 @@ import { insertUsage } from './insert-usage.ts';
 import { isCostKnown, releaseRefused } from './release-refused.ts';
 import type { RecordResult, StepOutcome } from './step-outcome.ts';
 
-const LOCK_JOBS = `SELECT id, tenant_id, webhook FROM jobs WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE`;
+const LOCK_JOBS = `
+SELECT id, tenant_id, (SELECT t.tier FROM tenants t WHERE t.id = jobs.tenant_id) AS tier, webhook
+FROM jobs WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE`;
 
 /** In the same order as the heartbeats lock them, so that the two never wait for each other in a circle. */
 const LOCK_STEPS = `
@@ -22,7 +24,7 @@ WITH outcome AS (
     pool text, repair text, gave_up boolean, counts_attempt boolean, is_repair boolean, ambiguous boolean, cost_known boolean,
     degraded text, mean_logprob float8)
 ), before AS (
-  SELECT s.job_id, s.key, s.reserved_micro_usd FROM steps s WHERE (s.job_id, s.key) IN (SELECT job_id, key FROM outcome)
+  SELECT s.job_id, s.key, s.pool, s.reserved_micro_usd FROM steps s WHERE (s.job_id, s.key) IN (SELECT job_id, key FROM outcome)
 ), ranked AS (
   SELECT o.*, j.last_ordinal + row_number() OVER (
     PARTITION BY o.job_id, o.status IN ('completed', 'failed') ORDER BY o.position) AS next_ordinal
@@ -55,7 +57,7 @@ WITH outcome AS (
     escape_at = CASE WHEN r.status = 'pending' THEN NULL ELSE s.escape_at END
   FROM ranked r
   WHERE s.job_id = r.job_id AND s.key = r.key AND s.fence = r.fence AND s.status IN ('claimed', 'sent')
-  RETURNING s.job_id, s.key, s.status, s.barrier, s.pool, s.fence, s.ordinal, r.position, r.ambiguous, r.cost_known, s.degraded
+  RETURNING s.job_id, s.key, s.status, s.barrier, s.pool, s.fence, s.estimated_tokens, s.ordinal, r.position, r.ambiguous, r.cost_known, s.degraded
 ), ended AS (
   SELECT job_id, count(*) FILTER (WHERE status IN ('completed', 'failed'))::int AS endings,
     count(*) FILTER (WHERE status = 'completed')::int AS done,
@@ -84,9 +86,9 @@ WITH outcome AS (
   RETURNING jobs.id, jobs.steps_open, jobs.steps_done, jobs.steps_known, jobs.progress_at = now() AS progressed, e.urgent,
     e.endings, e.holds, jobs.finished_at IS NOT NULL AS over
 )
-SELECT w.position, w.pool, w.fence, w.status, c.progressed, c.steps_done, c.steps_known, c.holds,
+SELECT w.position, w.job_id, w.pool, w.pool <> b.pool AS moved, w.estimated_tokens, w.fence, w.status, c.progressed, c.steps_done, c.steps_known, c.holds,
   c.endings > 0 AND NOT c.over AND (c.urgent OR c.steps_open <= 0) AS may_advance
-FROM written w JOIN counted c ON c.id = w.job_id`;
+FROM written w JOIN counted c ON c.id = w.job_id JOIN before b ON b.job_id = w.job_id AND b.key = w.key`;
 
 const END_ATTEMPTS = `
 UPDATE attempts a SET finished_at = now(), first_token_at = to_timestamp(e.first_token_at / 1000),
@@ -143,21 +145,35 @@ export async function recordOutcomes(
         mayAdvance: row?.may_advance ?? false,
         events: events.filter((event) => event.jobId === outcome.jobId && isAbout(event, outcome)),
         deliveryIds: deliveries.get(position) ?? [],
-        pending: row?.status === 'pending' ? { pool: row.pool, fence: row.fence } : null,
+        pending:
+          row?.status === 'pending'
+            ? { pool: row.pool, fence: row.fence, charge: chargeFor(row, jobs) }
+            : null,
       };
     });
   });
 }
 
+/** Nothing for a step that stays in its pool: it has paid for its place there. */
+function chargeFor(row: WrittenRow, jobs: readonly LockedJob[]): Charge | null {
+  const job = jobs.find(({ id }) => id === row.job_id);
+  if (!job || !row.moved) return null;
+  return { tenantId: job.tenant_id, tier: job.tier, tokens: row.estimated_tokens, aged: false };
+}
+
 interface LockedJob {
   id: string;
   tenant_id: string;
+  tier: string;
   webhook: unknown;
 }
 
 interface WrittenRow {
   position: number;
+  job_id: string;
   pool: string;
+  moved: boolean;
+  estimated_tokens: number;
   fence: number;
   status: string;
   progressed: boolean | null;

@@ -1,4 +1,4 @@
-import type { JobError, Json, TokenUsage } from '@millrace/contracts';
+import type { Charge, JobError, Json, TokenUsage } from '@millrace/contracts';
 import type { StoredEvent } from '../jobs/append-events.ts';
 import type { RepairState, StepReference } from './claim-steps.ts';
 
@@ -71,6 +71,6 @@ export interface RecordResult {
   events: StoredEvent[];
   /** Webhooks that were written because the job now waits for a decision. */
   deliveryIds: string[];
-  /** For a step that goes on: what its next wake carries. */
-  pending: { pool: string; fence: number } | null;
+  /** For a step that goes on: what its next wake carries. It pays for a place in a pool that it comes to anew. */
+  pending: { pool: string; fence: number; charge: Charge | null } | null;
 }

@@ -79,7 +79,7 @@ export async function openTestLedger(
     async passTime(ms) {
       const columns = {
         jobs: ['wake_at', 'deadline_at'],
-        steps: ['wake_at', 'not_before'],
+        steps: ['wake_at', 'not_before', 'class_since'],
         webhook_deliveries: ['wake_at', 'not_before'],
         leases: ['expires_at'],
       };

@@ -130,7 +130,7 @@ async function takeOneByOne() {
 }
 /** The order in which everything that waits would be taken. */
 async function waiting(): Promise<string[]> {
-  return redis.zrange(queue.toKey('prioritized'), 0, -1);
+  return redis.zrange(queue.toKey('prioritized'), '0', '-1');
 }
 const ownerOf = (id: string) => id.split('/')[0]!;
 const positionOf = (ids: readonly string[], tenant: string) => ids.findIndex((id) => ownerOf(id) === tenant);

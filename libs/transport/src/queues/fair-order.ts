@@ -1,21 +1,11 @@
 import { priorities } from '@millrace/contracts';
-import type { Priority } from '@millrace/contracts';
+import type { Charge, Priority } from '@millrace/contracts';
 import type { KeyNames } from '@millrace/redis';
 import { Job } from 'bullmq';
 import type { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { withOrderScripts } from './fair-order-scripts.ts';
 import { PLACES, priorityNumber } from './priority-number.ts';
-
-/** Who pays for a place in the queue. */
-export interface Charge {
-  tenantId: string;
-  tier: string;
-  /** What the call is expected to take of the pool: input and output. */
-  tokens: number;
-  /** Whether the step has been raised to its class because it waited for long. It does not delay its tenant's other work. */
-  aged: boolean;
-}
 
 /** A wake that wants a number. */
 export interface OrderedWake {
@@ -74,7 +64,7 @@ export function createFairOrder(options: FairOrderOptions): FairOrder {
   const redis = withOrderScripts(options.redis);
 
   async function numberSome(queue: Queue, wakes: readonly OrderedWake[], force: boolean): Promise<number[]> {
-    const charged = wakes.flatMap(({ charge, ...wake }) => (charge == null ? [] : [{ ...wake, charge }]));
+    const charged = wakes.flatMap(({ charge, ...wake }) => (charge === null ? [] : [{ ...wake, charge }]));
     if (charged.length === 0) return wakes.map(({ priority }) => priorityNumber(priority));
     const numbers = await redis
       .millraceNumberWakes(
@@ -101,7 +91,7 @@ export function createFairOrder(options: FairOrderOptions): FairOrder {
       });
     let at = 0;
     return wakes.map(({ priority, charge }) => {
-      const number = charge == null ? 0 : (numbers[at++] ?? 0);
+      const number = charge === null ? 0 : (numbers[at++] ?? 0);
       return number === 0 ? priorityNumber(priority) : number;
     });
   }

@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { DeliveryWake, JobWake, Priority, StepWake } from '@millrace/contracts';
+import type { Charge, DeliveryWake, JobWake, Priority, StepWake } from '@millrace/contracts';
 import type { KeyNames } from '@millrace/redis';
 import { Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 import { createFairOrder, inPieces, placeTokens } from './fair-order.ts';
-import type { Charge } from './fair-order.ts';
 import { priorityNumber } from './priority-number.ts';
 import { jobsQueue, poolOfQueue, poolQueue, webhooksQueue } from './queue-names.ts';
 import { requireConnection } from './require-connection.ts';

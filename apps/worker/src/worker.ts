@@ -8,7 +8,7 @@ import { poolOf, tokensPerMinuteOf, weightOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import { deliveryWakeSchema, jobWakeSchema, stepWakeSchema } from '@millrace/contracts';
 import type { Service } from '@millrace/contracts';
-import { failJob, findLastSequence, openDatabase, renewClaims } from '@millrace/ledger';
+import { failJob, findEarlierAnswer, findLastSequence, openDatabase, renewClaims } from '@millrace/ledger';
 import { createOutputValidators, createSplitCache, defaultPlanLimits } from '@millrace/plans';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
 import { announce, closeOnStop, createOperationsServer } from '@millrace/telemetry';
@@ -35,6 +35,7 @@ import { createFleetMember } from './fleet/fleet-member.ts';
 import { createPoolMeter } from './fleet/pool-meter.ts';
 import { createAdvancer } from './jobs/create-advancer.ts';
 import type { AdvanceDependencies } from './jobs/create-advancer.ts';
+import { openRouting } from './routing/open-routing.ts';
 import { createPatience } from './patience.ts';
 import { createTaskGroup } from './task-group.ts';
 import { createWorkStop } from './work-stop.ts';
@@ -112,14 +113,40 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     onError,
   });
 
+  // Clients name models, so only those that routes or the price catalogue know become labels.
+  const labelOf = (target: string): string =>
+    isListed(config, providers, catalogue, target) ? target : `${splitTarget(target).provider}/other`;
+  const { capacity, breakers, estimator, renewal } = openBook({
+    redis: producerRedis,
+    names,
+    pools: config.pools,
+    leaseMs,
+    log,
+    metrics,
+    labelOf,
+    onError,
+  });
+  const routing = openRouting({
+    config,
+    database,
+    producer,
+    redis: producerRedis,
+    subscriber: subscriberRedis,
+    names,
+    capacity,
+    breakers,
+    isUsable,
+    poolOf: poolOfTarget,
+    onError,
+  });
+  const { router } = routing;
+
   const advancing: AdvanceDependencies = {
     database,
     producer,
     publisher,
     claims,
-    routes: config.routes,
-    isUsable,
-    poolOf: poolOfTarget,
+    router,
     limits: {
       ...defaultPlanLimits,
       maxMapChunks: config.limits.maxMapChunks,
@@ -128,25 +155,12 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
       maxRenderedCharacters: MOST_RENDERED_CHARACTERS,
     },
     splits: createSplitCache({ maxCharacters: 32_000_000 }),
-    random: Math.random,
     onFinished: (finished) => {
       metrics.jobsEnded.inc({ type: finished.type, status: finished.status });
       metrics.jobSeconds.observe({ type: finished.type }, finished.seconds);
     },
     onError: onEnqueueError,
   };
-  // Clients name models, so only those that routes or the price catalogue know become labels.
-  const labelOf = (target: string): string =>
-    isListed(config, providers, catalogue, target) ? target : `${splitTarget(target).provider}/other`;
-  const { capacity, breakers, estimator, renewal } = openBook({
-    redis: producerRedis,
-    names,
-    pools: config.pools,
-    log,
-    metrics,
-    labelOf,
-    onError,
-  });
   const usualDurations = createUsualDurations();
   const reportCall = createCallReporter(log, metrics, labelOf);
   const consumers = new Map<string, Consumer>();
@@ -173,7 +187,9 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     retryBudget: createRetryBudget({ share: 0.1, most: 10, trickleMs: 1_000, now: Date.now }),
     publisher,
     validators: createOutputValidators({ maxEntries: 500 }),
-    routes: config.routes,
+    router,
+    findEarlierAnswer: ({ tenantId }, requestHash, withinMs) =>
+      findEarlierAnswer(database, { tenantId, requestHash, withinMs }),
     policy: config.retry,
     poolOf: poolOfTarget,
     report: (report) => {
@@ -279,6 +295,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     },
     claims,
     renewal,
+    ...routing.services,
     createWorkStop({
       consumers: [jobs, webhooks, ...consumers.values()],
       claims,

@@ -1,7 +1,7 @@
 import type { Config, ProviderConfig } from '@millrace/config';
 import { createProvider, findModelPrice, loadPriceCatalogue, modelFacts } from '@millrace/providers';
 import type { ModelPriceInput, PriceCatalogue, Provider } from '@millrace/providers';
-import { splitTarget } from './choose-target.ts';
+import { splitTarget } from './split-target.ts';
 
 /** The providers that this worker can call (those with a key), and what their models cost. */
 export function createProviders(config: Config): {

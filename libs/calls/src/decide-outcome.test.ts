@@ -190,6 +190,34 @@ describe('a claim without an answer', () => {
       countsAttempt: false,
     });
   });
+  it('to a route that is down does what the route says, unless a target works', () => {
+    const closed: Happening = { kind: 'closed', delayMs: 2_000 };
+    expect(decide(closed, { lastResort: { kind: 'fail' } })).toMatchObject({
+      kind: 'fail',
+      error: { code: 'providers_unavailable' },
+    });
+    expect(decide(closed, { lastResort: { kind: 'answer', output: 'old' } })).toEqual({
+      kind: 'complete',
+      output: 'old',
+      degraded: 'stale',
+    });
+    const use = { kind: 'use', target: 'local/small' } as const;
+    expect(decide(closed, { lastResort: use })).toMatchObject({
+      kind: 'fall_over',
+      target: 'local/small',
+      countsAttempt: false,
+      gaveUp: false,
+      degraded: 'cheapest',
+    });
+    const works = { nextTarget: 'anthropic/x', freeTarget: 'anthropic/x' };
+    const moved = decide(closed, { ...works, lastResort: { kind: 'fail' } });
+    expect(moved).toMatchObject({ kind: 'fall_over', target: 'anthropic/x' });
+    expect(moved).not.toHaveProperty('degraded');
+    // A limit is no outage: the last resort is not for calls that only have to wait their turn.
+    expect(decide({ kind: 'must_wait', delayMs: 60_000 }, { lastResort: use })).toMatchObject({
+      kind: 'retry',
+    });
+  });
   it('that no minute of its pool can hold goes elsewhere for good, or fails and says why', () => {
     const tooLarge: Happening = { kind: 'too_large', dimension: 'tokens', limit: 1_000, requested: 4_096 };
     expect(decide(tooLarge, { nextTarget: 'anthropic/x' })).toMatchObject({

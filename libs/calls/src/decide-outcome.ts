@@ -14,7 +14,7 @@ export type Happening =
   | { kind: 'deadly' }
   /** The call may not leave yet. */
   | { kind: 'must_wait'; delayMs: number }
-  /** The target's breaker is open: it is in trouble, as other calls have seen. */
+  /** The target's breaker is open: it is in trouble, as other calls have seen; or it was switched off. */
   | { kind: 'closed'; delayMs: number }
   /** The call alone is larger than what its pool may send in a minute. */
   | { kind: 'too_large'; dimension: string; limit: number; requested: number }
@@ -40,7 +40,16 @@ export interface Situation {
   freeTarget: string | null;
   /** How the call was served; absent: realtime. */
   lane?: Lane;
+  /** What the route wants while none of its targets can be used; absent where one can, or where it wants to wait. */
+  lastResort?: LastResort | null;
 }
+
+/** What is done with a step of a route that is down, instead of waiting. */
+export type LastResort =
+  | { kind: 'fail' }
+  | { kind: 'use'; target: string }
+  /** The answer that an identical request got lately. */
+  | { kind: 'answer'; output: Json };
 
 export interface OutcomePolicy {
   maxAttemptsPerTarget: number;
@@ -53,7 +62,7 @@ export interface OutcomePolicy {
 
 /** What is done about it. `park` keeps the whole pool from sending for a time. */
 export type Outcome =
-  | { kind: 'complete'; output: Json }
+  | { kind: 'complete'; output: Json; degraded?: 'stale' }
   | { kind: 'retry'; delayMs: number; reason: string; countsAttempt: boolean; park: number | null }
   | {
       kind: 'fall_over';
@@ -62,6 +71,8 @@ export type Outcome =
       countsAttempt: boolean;
       /** True when the present target is given up for this step; false when it is only busy. */
       gaveUp: boolean;
+      /** Set when the target is the last resort of a route that is down. */
+      degraded?: 'cheapest';
       park: number | null;
     }
   | { kind: 'repair'; answer: string; feedback: string; fingerprint: string }
@@ -106,7 +117,7 @@ export function decideOutcome(
     case 'must_wait':
       return decideWait(happening.delayMs, 'capacity', LONG_WAIT_MS, situation);
     case 'closed':
-      return decideWait(happening.delayMs, 'provider_unavailable', 0, situation);
+      return decideClosed(happening.delayMs, situation);
     case 'too_large':
       return decideTooLarge(happening, situation);
     case 'over_cap':
@@ -249,6 +260,23 @@ function decideWait(delayMs: number, reason: string, patienceMs: number, situati
   const free = { reason, countsAttempt: false, park: null } as const;
   if (delayMs <= patienceMs || freeTarget === null) return { kind: 'retry', delayMs, ...free };
   return { kind: 'fall_over', target: freeTarget, gaveUp: false, ...free };
+}
+
+/** A target that takes no calls at present is left for one that works; without one, the route says what is done. */
+function decideClosed(delayMs: number, situation: Situation): Outcome {
+  const { lastResort, freeTarget } = situation;
+  if (freeTarget !== null || !lastResort) return decideWait(delayMs, 'provider_unavailable', 0, situation);
+  switch (lastResort.kind) {
+    case 'fail':
+      return fail('providers_unavailable', 'No target of the route can be used, and it is not to wait.');
+    case 'answer':
+      return { kind: 'complete', output: lastResort.output, degraded: 'stale' };
+    case 'use': {
+      const { target } = lastResort;
+      const free = { reason: 'provider_unavailable', countsAttempt: false, park: null } as const;
+      return { kind: 'fall_over', target, gaveUp: false, degraded: 'cheapest', ...free };
+    }
+  }
 }
 
 function decideTooLarge(happening: Happening & { kind: 'too_large' }, situation: Situation): Outcome {

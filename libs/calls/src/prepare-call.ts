@@ -3,7 +3,7 @@ import { costMicroUsd, estimateInputTokens, modelFacts, worstCaseMicroUsd } from
 import type { PriceCatalogue, Provider, ProviderCall } from '@millrace/providers';
 import type { ClaimedStep } from '@millrace/ledger';
 import type { TokenUsage } from '@millrace/contracts';
-import { splitTarget } from './choose-target.ts';
+import { splitTarget } from './split-target.ts';
 
 /** A claimed step as a call to one provider, with what it may cost. */
 export interface PreparedCall {

@@ -24,7 +24,11 @@ function toNextState(step: ClaimedStep, outcome: Outcome, poolOf: (target: strin
   const pending = { status: 'pending', delayMs: 0, move: null, repair: null, countsAttempt: false } as const;
   switch (outcome.kind) {
     case 'complete':
-      return { status: 'completed', output: outcome.output };
+      return {
+        status: 'completed',
+        output: outcome.output,
+        ...(outcome.degraded ? { degraded: outcome.degraded } : {}),
+      };
     case 'fail':
       return { status: 'failed', error: { ...outcome.error, step: step.key } };
     case 'hold':
@@ -32,7 +36,8 @@ function toNextState(step: ClaimedStep, outcome: Outcome, poolOf: (target: strin
     case 'retry':
       return { ...pending, delayMs: outcome.delayMs, countsAttempt: outcome.countsAttempt };
     case 'fall_over': {
-      const move = { target: outcome.target, pool: poolOf(outcome.target), gaveUp: outcome.gaveUp };
+      const { target, gaveUp, degraded } = outcome;
+      const move = { target, pool: poolOf(target), gaveUp, ...(degraded ? { degraded } : {}) };
       return { ...pending, move, countsAttempt: outcome.countsAttempt };
     }
     case 'repair':

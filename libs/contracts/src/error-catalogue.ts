@@ -79,6 +79,11 @@ export const errorCatalogue = {
   content_refused: { title: 'The model or its filter refused the content', status: null, retryable: false },
   output_truncated: { title: 'The answer reached max_output_tokens', status: null, retryable: false },
   output_invalid: { title: 'The answer does not fit the output schema', status: null, retryable: false },
+  providers_unavailable: {
+    title: 'No target of the route can be used at present',
+    status: null,
+    retryable: true,
+  },
   retries_exhausted: { title: 'All attempts failed', status: null, retryable: true },
   cost_cap_exceeded: { title: 'The next call would pass max_cost_usd', status: null, retryable: false },
   deadline_exceeded: {

@@ -11,7 +11,7 @@ export interface PermitDependencies {
   capacity: CapacityBook;
   breakers: Breakers;
   /** Knows which targets were switched off. */
-  router: Pick<TargetRouter, 'isOff'>;
+  router: TargetRouter;
   estimator: OutputEstimator;
   retryBudget: RetryBudget;
   /** How long calls of a target usually take, for limits that count output as it is produced. */

@@ -1,6 +1,6 @@
-import { chooseTarget, decideOutcome, prepareCall, splitTarget, toStepOutcome } from '@millrace/calls';
+import { decideOutcome, prepareCall, splitTarget, toStepOutcome } from '@millrace/calls';
 import type { Happening, Outcome, PreparedCall, PrepareOptions, Situation } from '@millrace/calls';
-import type { RetryPolicy, RouteConfig } from '@millrace/config';
+import type { RetryPolicy } from '@millrace/config';
 import type { StepWake } from '@millrace/contracts';
 import { crashPoint } from '@millrace/faults';
 import { LedgerUnavailable } from '@millrace/ledger';
@@ -14,10 +14,12 @@ import type { Performance } from './perform-call.ts';
 import { recordSurely } from './record-surely.ts';
 import { isRateLimit, obtainPermit, returnPermit } from './permit.ts';
 import type { Permit, PermitDependencies } from './permit.ts';
+import { findWayOn } from '../routing/find-way-on.ts';
+import type { WayOnDependencies } from '../routing/find-way-on.ts';
 import { createTextStream, noTextStream } from './text-stream.ts';
 
 /** All that running a call needs. */
-export interface RunCallDependencies extends PrepareOptions, PermitDependencies {
+export interface RunCallDependencies extends PrepareOptions, PermitDependencies, WayOnDependencies {
   worker: string;
   /** Claims a step; null when it is not to be had (held elsewhere, over, not due). */
   claimStep: (wake: StepWake) => Promise<ClaimedStep | null>;
@@ -30,7 +32,6 @@ export interface RunCallDependencies extends PrepareOptions, PermitDependencies 
   claims: Claims;
   publisher: LivePublisher;
   validators: OutputValidators;
-  routes: ReadonlyMap<string, RouteConfig>;
   policy: RetryPolicy;
   poolOf: (target: string) => string;
   report: (report: CallReport) => void;
@@ -232,14 +233,6 @@ async function toSituation(
   step: ClaimedStep,
   happening: Happening,
 ): Promise<Situation> {
-  const { routes, providers, random } = dependencies;
-  const spent = [...step.spentTargets, step.target];
-  const choose = (isUsable: (target: string) => boolean): string | null =>
-    chooseTarget({ route: step.route, model: null }, routes, spent, isUsable, random());
-  const isConfigured = (target: string): boolean => providers.has(splitTarget(target).provider);
-  const mayMove = happening.kind === 'must_wait' || happening.kind === 'closed';
-  const open = mayMove || happening.kind === 'failed' ? await findOpenTargets(dependencies, step) : null;
-  const freeTarget = open && choose((target) => isConfigured(target) && open.has(target));
   return {
     attempts: step.attempts,
     targetAttempts: step.targetAttempts,
@@ -247,28 +240,8 @@ async function toSituation(
     lastFingerprint: step.repair?.fingerprint ?? null,
     ambiguousPolicy: step.ambiguousPolicy,
     target: step.target,
-    nextTarget: freeTarget ?? choose(isConfigured),
-    freeTarget,
+    ...(await findWayOn(dependencies, step, happening)),
   };
-}
-
-/** The other targets of a step's route whose breaker is not open and whose pool would let the call leave. */
-async function findOpenTargets(
-  { routes, breakers, capacity, poolOf }: RunCallDependencies,
-  step: ClaimedStep,
-): Promise<ReadonlySet<string>> {
-  const route = step.route === null ? undefined : routes.get(step.route);
-  if (!route) return new Set();
-  const targets = [...route.targets.map(({ target }) => target), ...route.fallback];
-  const states = await Promise.all(
-    targets.map(
-      async (target) =>
-        target !== step.target &&
-        (await breakers.state(target)) !== 'open' &&
-        (await capacity.admits(poolOf(target), step.priority)),
-    ),
-  );
-  return new Set(targets.filter((_, index) => states[index]));
 }
 
 async function goOn(

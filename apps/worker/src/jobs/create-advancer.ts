@@ -1,5 +1,3 @@
-import { chooseTarget } from '@millrace/calls';
-import type { RouteConfig } from '@millrace/config';
 import type { JobError, Priority } from '@millrace/contracts';
 import { crashPoint } from '@millrace/faults';
 import { LedgerUnavailable, advanceJobs, failJob, gather, isTransient } from '@millrace/ledger';
@@ -15,6 +13,7 @@ import { advancePlan } from '@millrace/plans';
 import type { PlanLimits, SplitCache, WantedStep } from '@millrace/plans';
 import type { LivePublisher, Producer } from '@millrace/transport';
 import type { Claims } from '../calls/claims.ts';
+import type { TargetRouter } from '../routing/router.ts';
 import { estimateTokens } from './estimate-tokens.ts';
 
 export interface AdvanceDependencies {
@@ -22,12 +21,9 @@ export interface AdvanceDependencies {
   producer: Producer;
   publisher: LivePublisher;
   claims: Claims;
-  routes: ReadonlyMap<string, RouteConfig>;
-  isUsable: (target: string) => boolean;
-  poolOf: (target: string) => string;
+  router: Pick<TargetRouter, 'place'>;
   limits: PlanLimits;
   splits: SplitCache;
-  random: () => number;
   onFinished: (finished: FinishedJob) => void;
   onError: (error: unknown) => void;
 }
@@ -122,11 +118,9 @@ async function decide(dependencies: AdvanceDependencies, state: JobState): Promi
 }
 
 function place(dependencies: AdvanceDependencies, wanted: WantedStep): NewStep | null {
-  const { routes, isUsable, random } = dependencies;
-  const target = chooseTarget(wanted.request, routes, [], isUsable, random());
-  if (target === null) return null;
   const { key, request, barrier } = wanted;
-  return { key, request, barrier, target, pool: dependencies.poolOf(target) };
+  const destination = dependencies.router.place(request);
+  return destination && { key, request, barrier, ...destination };
 }
 
 function failed(error: JobError): AdvanceDecision {

@@ -23,5 +23,5 @@ export async function measureQueues(producer: Producer): Promise<QueueReading[]>
 export async function measureBacklog(producer: Producer, pool: string): Promise<number> {
   const queue = producer.queues.find(({ name }) => name === poolQueue(pool));
   if (!queue) return 0;
-  return queue.getJobCountByTypes('waiting', 'prioritized', 'delayed', 'paused');
+  return queue.getJobCountByTypes('waiting', 'prioritized', 'delayed');
 }

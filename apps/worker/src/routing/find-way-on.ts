@@ -1,0 +1,113 @@
+import { hashRequest } from '@millrace/calls';
+import type { Happening, LastResort, Situation } from '@millrace/calls';
+import type { BreakerState, Breakers, CapacityBook } from '@millrace/capacity';
+import type { Json } from '@millrace/contracts';
+import type { ClaimedStep } from '@millrace/ledger';
+import type { TargetRouter } from './router.ts';
+
+export interface WayOnDependencies {
+  router: TargetRouter;
+  breakers: Breakers;
+  capacity: CapacityBook;
+  poolOf: (target: string) => string;
+  /** The answer that an identical request of the tenant got within a time. */
+  findEarlierAnswer: (
+    step: ClaimedStep,
+    requestHash: string,
+    withinMs: number,
+  ) => Promise<{ output: Json } | null>;
+}
+
+/** Where a step can go from where it is, as far as what happened makes that a question. */
+export type WayOn = Pick<Situation, 'nextTarget' | 'freeTarget' | 'lastResort'>;
+
+const STAYS: WayOn = { nextTarget: null, freeTarget: null, lastResort: null };
+
+/**
+ * Looks for a way on after what happened to a step. Breakers and book are asked anew here (they answer from what they heard
+ * in the last 250 ms): a step that moves on the strength of old news would be sent back at once, and again.
+ */
+export async function findWayOn(
+  dependencies: WayOnDependencies,
+  step: ClaimedStep,
+  happening: Happening,
+): Promise<WayOn> {
+  const { router } = dependencies;
+  switch (happening.kind) {
+    case 'refused':
+    case 'too_large':
+      // It cannot stay, so one to wait at is better than none.
+      return { ...STAYS, nextTarget: router.chooseAnother(step)?.target ?? null };
+    case 'failed':
+    case 'unexpected': {
+      const states = await readBreakers(dependencies, step);
+      const another = router.chooseAnother(step, (target) => states.get(target) !== 'open');
+      return { ...STAYS, nextTarget: another?.kind === 'healthy' ? another.target : null };
+    }
+    case 'must_wait': {
+      const [states, admitting] = await Promise.all([
+        readBreakers(dependencies, step),
+        findAdmitting(dependencies, step),
+      ]);
+      return leaveFor(router, step, (target) => states.get(target) === 'closed' && admitting.has(target));
+    }
+    case 'closed': {
+      const states = await readBreakers(dependencies, step);
+      const way = leaveFor(router, step, (target) => states.get(target) === 'closed');
+      if (way.freeTarget !== null) return way;
+      return { ...way, lastResort: await findLastResort(dependencies, step, states) };
+    }
+    default:
+      return STAYS;
+  }
+}
+
+function leaveFor(router: TargetRouter, step: ClaimedStep, accepts: (target: string) => boolean): WayOn {
+  const another = router.chooseAnother(step, accepts);
+  const freeTarget = another?.kind === 'healthy' ? another.target : null;
+  return { nextTarget: freeTarget, freeTarget, lastResort: null };
+}
+
+type States = ReadonlyMap<string, BreakerState>;
+
+/** The breakers of all targets of the step's route that are switched on, its own included. */
+async function readBreakers({ router, breakers }: WayOnDependencies, step: ClaimedStep): Promise<States> {
+  const targets = router.targetsOf(step.route);
+  const states = await Promise.all(targets.map((target) => breakers.state(target)));
+  return new Map(targets.map((target, index) => [target, states[index] ?? 'closed']));
+}
+
+/** The targets whose pools would let a call of this priority leave now. */
+async function findAdmitting(
+  { router, capacity, poolOf }: WayOnDependencies,
+  step: ClaimedStep,
+): Promise<ReadonlySet<string>> {
+  const targets = router.targetsOf(step.route);
+  const admits = await Promise.all(targets.map((target) => capacity.admits(poolOf(target), step.priority)));
+  return new Set(targets.filter((_, index) => admits[index]));
+}
+
+async function findLastResort(
+  { router, findEarlierAnswer }: WayOnDependencies,
+  step: ClaimedStep,
+  states: States,
+): Promise<LastResort | null> {
+  const mode = router.degradedMode(step);
+  switch (mode.kind) {
+    case 'wait':
+      return null;
+    case 'fail': {
+      // A target that is just being tried again may be back in a moment.
+      const mayBeBack = [...states].some(
+        ([target, state]) => state !== 'open' && !step.spentTargets.includes(target),
+      );
+      return mayBeBack ? null : { kind: 'fail' };
+    }
+    case 'use':
+      return mode.target === step.target ? null : { kind: 'use', target: mode.target };
+    case 'stale': {
+      const earlier = await findEarlierAnswer(step, hashRequest(step.request), mode.forMs);
+      return earlier && { kind: 'answer', output: earlier.output };
+    }
+  }
+}

@@ -1,20 +1,23 @@
 import { loadConfig } from '@millrace/config';
+import type { PoolConfig } from '@millrace/config';
 import { defaultRequestLimits } from '@millrace/contracts';
 import type { PlanNode } from '@millrace/contracts';
 import { checkPlan } from '@millrace/plans';
 import { expect, test } from 'vitest';
 import { createFindOversize } from './find-oversize.ts';
 
-const { routes } = loadConfig({ DATABASE_URL: 'postgres://x/y', REDIS_URL: 'redis://x' }, '/nonexistent');
+const defaults = loadConfig({ DATABASE_URL: 'postgres://x/y', REDIS_URL: 'redis://x' }, '/nonexistent');
+const pool = (name: string, limits: PoolConfig['limits']) =>
+  [name, { ...defaults.pools.get(name)!, limits }] as const;
 const pools = new Map([
-  ['openai', { name: 'openai', provider: 'openai', targets: [], limits: { tokens: 5_000, requests: 1 } }],
-  ['anthropic', { name: 'anthropic', provider: 'anthropic', targets: [], limits: { inputTokens: 1_000 } }],
+  pool('openai', { tokens: 5_000, requests: 1 }),
+  pool('anthropic', { inputTokens: 1_000 }),
 ]);
 const check = (plan: PlanNode) =>
   checkPlan(plan, {
     limits: defaultRequestLimits,
     isKnownTarget: () => true,
-    findOversize: createFindOversize({ pools, routes, limits: defaultRequestLimits }),
+    findOversize: createFindOversize({ pools, routes: defaults.routes, limits: defaultRequestLimits }),
   });
 
 test('a call that no minute of its pool can hold is refused with the field and the limit', () => {

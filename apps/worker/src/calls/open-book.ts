@@ -14,27 +14,27 @@ export interface OpenBook {
   renewal: Service;
 }
 
-const LEASE_MS = 30_000;
-
 /** Opens book, breakers and estimator, and lets logs and metrics hear of them. */
 export function openBook(options: {
   redis: ReturnType<typeof connectRedis>;
   names: KeyNames;
   pools: ReadonlyMap<string, PoolConfig>;
+  /** After this the place of a dead worker's call is free again. */
+  leaseMs: number;
   log: Logger;
   metrics: Metrics;
   /** A target as a metric's label. */
   labelOf: (target: string) => string;
   onError: (error: unknown) => void;
 }): OpenBook {
-  const { redis, names, log, metrics, labelOf, onError } = options;
+  const { redis, names, leaseMs, log, metrics, labelOf, onError } = options;
   const domains = new Map([...options.pools.values()].map(({ name, limits }) => [name, limits]));
   const capacity = createCapacityBook({
     redis,
     names,
     domains,
     hooks: toHooks(log, metrics),
-    leaseMs: LEASE_MS,
+    leaseMs,
     onError,
   });
   const breakers = createBreakers({
@@ -60,7 +60,7 @@ export function openBook(options: {
     renewal: {
       name: 'renewal of bookings',
       async start() {
-        timer = setInterval(() => void capacity.renew(), LEASE_MS / 3);
+        timer = setInterval(() => void capacity.renew(), leaseMs / 3);
       },
       async stop() {
         if (timer) clearInterval(timer);

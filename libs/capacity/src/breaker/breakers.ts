@@ -32,7 +32,7 @@ export interface BreakerPolicy {
   leastCalls?: number;
   /** Errors above this share open it. Default 0.5. */
   errorShare?: number;
-  /** Until the first probe; doubled by each probe that fails. Default 5,000, at most 30,000. */
+  /** Until the first probe; doubled by each probe that fails. Default 5,000, at most 10,000. */
   openMs?: number;
   longestOpenMs?: number;
   /** A probe that has not ended by then makes room for another. Default 30,000. */
@@ -145,7 +145,7 @@ export function createBreakers(options: {
           policy.leastCalls ?? 10,
           policy.errorShare ?? 0.5,
           policy.openMs ?? 5_000,
-          policy.longestOpenMs ?? 30_000,
+          policy.longestOpenMs ?? 10_000,
           policy.probesToClose ?? 2,
           furtherWell,
         ],

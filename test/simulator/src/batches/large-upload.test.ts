@@ -6,8 +6,12 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 
 let running: ChildProcess | null = null;
-afterEach(() => {
-  running?.kill('SIGKILL');
+afterEach(async () => {
+  if (running === null) return;
+  // Not killed: it has hundreds of megabytes to take away.
+  const exit = once(running, 'exit');
+  running.kill('SIGTERM');
+  await exit;
 });
 
 const MEBI = 1024 * 1024;

@@ -1,11 +1,10 @@
 import type Anthropic from '@anthropic-ai/sdk';
-import { crashPoint } from '@millrace/faults';
 import { z } from 'zod';
 import { askVendor, expectShape, isNotFound, notYet } from '../batches/ask-vendor.ts';
 import type { BatchVendor } from '../batches/ask-vendor.ts';
 import type { BatchPort, BatchSubmission, ProviderBatch } from '../batches/batch-port.ts';
 import { cancelUnlessEnded } from '../batches/cancel-unless-ended.ts';
-import { keepOwnError, writeLines } from '../batches/json-lines.ts';
+import { keepOwnError, STREAMED, writeLines } from '../batches/json-lines.ts';
 import type { LineReading } from '../batches/line-result.ts';
 import { readResults } from '../batches/read-results.ts';
 import type { ProviderCall } from '../provider.ts';
@@ -52,11 +51,8 @@ export function createAnthropicBatchPort(
     limits: { maxRequests: 100_000, maxBytes: 255_000_000, oneModel: false },
     refuse,
     toLine: toBatchRequest,
-    submit: async (submission) => {
-      const created = await create(client, vendor, submission);
-      crashPoint('provider.batch.created');
-      return toProviderBatch(expectShape(vendor, messageBatchSchema, created));
-    },
+    submit: async (submission) =>
+      toProviderBatch(expectShape(vendor, messageBatchSchema, await create(client, vendor, submission))),
     find: (wanted) => find(client, vendor, results, wanted),
     retrieve,
     cancel: (providerBatchId) =>
@@ -99,6 +95,7 @@ function create(
         headers: { 'content-type': 'application/json' },
         timeout: UPLOAD_TIMEOUT_MS,
         signal,
+        fetchOptions: STREAMED,
       }),
     ),
   );

@@ -2,6 +2,8 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ProviderKind } from '../provider.ts';
 import { aProgress, aSubmission, endedBatch } from '../testing/batch-submission.ts';
@@ -13,7 +15,7 @@ const line = JSON.stringify({
   result: { type: 'expired' },
   padding: 'x'.repeat(4_000),
 });
-const lineCount = Math.ceil((48 * MEGABYTE) / line.length);
+const lineCount = Math.ceil((64 * MEGABYTE) / line.length);
 /** Sockets of the loopback interface hold some megabytes on either side. */
 const inFlight = 24 * MEGABYTE;
 
@@ -36,6 +38,13 @@ function portOf(kind: ProviderKind) {
     url,
     port: createBatchPort({ name: kind, kind, baseUrl, apiKey: 'sk-test', maxConcurrentSockets: 1 })!,
   };
+}
+
+/** Bytes in buffers that somebody still holds. */
+function keptBytes(): number {
+  setFlagsFromString('--expose-gc');
+  (runInNewContext('gc') as () => void)();
+  return process.memoryUsage().arrayBuffers;
 }
 
 /** The count once it has stopped growing. */
@@ -69,6 +78,25 @@ describe.each(['openai', 'anthropic'] as const)('%s', (kind) => {
     await refused;
     expect(produced).toBe(lineCount);
     expect(taken).toBeGreaterThan(lineCount * line.length);
+  });
+
+  test('nothing that was sent is kept', async () => {
+    const before = keptBytes();
+    let most = before;
+    async function* lines() {
+      for (let at = 0; at < lineCount; at += 1) {
+        if (at % 2_000 === 0) most = Math.max(most, keptBytes());
+        yield await Promise.resolve(line);
+      }
+    }
+    serve = (request, response) => {
+      request.on('end', () => response.writeHead(500).end());
+      request.resume();
+    };
+    const submission = aSubmission([], { lines: lines() });
+    await expect(portOf(kind).port.submit(submission, aProgress())).rejects.toThrow();
+    // Sender and receiver share this process; kept whole, the lines alone would be 64 MB.
+    expect(most - before).toBeLessThan(32 * MEGABYTE);
   });
 
   test('results are fetched no faster than they are read', async () => {

@@ -1,6 +1,12 @@
 /** Bytes that are put together before they are sent: small pieces cost a system call each. */
 const CHUNK_BYTES = 64 * 1024;
 
+/**
+ * How `fetch` must be asked to send a stream in flat memory. Else it keeps a copy of the whole body for a redirect: the
+ * standard clones the request ("HTTP-network-or-cache fetch", step 8) unless no redirect and no window can come of it.
+ */
+export const STREAMED = { redirect: 'error', window: null } as const;
+
 /** Beyond this a line is no result but a broken file. */
 const LONGEST_LINE = 64 * 1024 * 1024;
 

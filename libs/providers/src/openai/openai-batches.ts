@@ -12,7 +12,7 @@ import type {
   SubmissionProgress,
 } from '../batches/batch-port.ts';
 import { cancelUnlessEnded } from '../batches/cancel-unless-ended.ts';
-import { keepOwnError, writeLines } from '../batches/json-lines.ts';
+import { keepOwnError, STREAMED, writeLines } from '../batches/json-lines.ts';
 import type { LineReading } from '../batches/line-result.ts';
 import { readResults } from '../batches/read-results.ts';
 import type { ProviderOptions } from '../provider-options.ts';
@@ -80,11 +80,11 @@ async function submit(
   let inputFileId = await findUploaded(client, vendor, submission);
   if (inputFileId === null) {
     inputFileId = await upload(client, vendor, submission);
-    crashPoint('provider.batch.uploaded');
+    crashPoint('batch.uploaded', batchId);
     await progress.onUploaded({ inputFileId });
   }
   const input_file_id = inputFileId;
-  const batch: unknown = await askVendor(vendor, signal, () =>
+  return askVendor(vendor, signal, () =>
     client.batches.create(
       {
         input_file_id,
@@ -95,8 +95,6 @@ async function submit(
       { ...ASK, signal },
     ),
   );
-  crashPoint('provider.batch.created');
-  return batch;
 }
 
 /** The file of an earlier try, if the vendor still has it. */
@@ -132,7 +130,7 @@ async function upload(
           purpose: 'batch',
           expires_after: { anchor: 'created_at', seconds: INPUT_FILE_LIFE_SECONDS },
         },
-        { timeout: UPLOAD_TIMEOUT_MS, signal },
+        { timeout: UPLOAD_TIMEOUT_MS, signal, fetchOptions: STREAMED },
       ),
     ),
   );

@@ -62,6 +62,11 @@ const rows = [
   [429, body('insufficient_quota', 'insufficient_quota'), terminal('provider_quota', 'account')],
   [429, body('rate_limit_exceeded', 'tokens'), retryable('provider_rate_limited', 'target')],
   [429, body('resource_unavailable', 'resource_unavailable'), retryable('provider_unavailable', 'target')],
+  [
+    429,
+    body(null, 'invalid_request_error', 'Resource Unavailable'),
+    { ...retryable('provider_unavailable', 'target'), providerCode: 'resource_unavailable' },
+  ],
   [429, '', retryable('provider_rate_limited', 'target')],
   [408, '', retryable('provider_timeout', 'call', true)],
   [409, body(null, 'conflict'), retryable('provider_unavailable', 'call')],

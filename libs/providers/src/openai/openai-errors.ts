@@ -107,7 +107,7 @@ export function explainOpenAIError(error: unknown): VendorFailure | null {
   if (!(error instanceof OpenAI.APIError) || error instanceof OpenAI.APIConnectionError) return null;
   const fields: OpenAIErrorFields = error;
   const { status } = fields;
-  const providerCode = codeOf(fields);
+  const providerCode = flexCodeOf(fields) ?? codeOf(fields);
   if (typeof status !== 'number') {
     return {
       verdict: verdictInsideStream(providerCode),
@@ -130,6 +130,16 @@ export function explainOpenAIError(error: unknown): VendorFailure | null {
 function codeOf(error: OpenAIErrorFields): string | null {
   if (typeof error.code === 'string' && error.code !== '') return error.code;
   return typeof error.type === 'string' && error.type !== '' ? error.type : null;
+}
+
+/**
+ * Flex without room is documented as `429 Resource Unavailable`, without a code to go by. It must not be taken for a rate
+ * limit: it says nothing of ours, and the same call may go on at the standard tier at once.
+ */
+function flexCodeOf(error: OpenAIErrorFields): string | null {
+  const code = codeOf(error);
+  if (error.status !== 429 || (code !== null && Object.hasOwn(verdictsByCode, code))) return null;
+  return /^resource unavailable\b/i.test(messageOf(error) ?? '') ? 'resource_unavailable' : null;
 }
 
 /** The body's message; the SDK's own `message` would bring the whole body when there is none. */

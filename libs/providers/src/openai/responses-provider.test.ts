@@ -90,6 +90,12 @@ describe('what is sent', () => {
     expect(server.seen[0]!.body['instructions']).toContain(JSON.stringify(schema));
   });
 
+  test('the tier that a call asks for', async () => {
+    server.script = streams(fixture('openai/completed'));
+    await provider.call(aCall({ serviceTier: 'flex', timeoutMs: 15 * 60_000 }), hooks());
+    expect(server.seen[0]!.body['service_tier']).toBe('flex');
+  });
+
   test('a tag with characters that a header cannot carry is made to fit', async () => {
     server.script = streams(fixture('openai/completed'));
     await provider.call(aCall({ requestTag: 'job/schlüssel\n#1' }), hooks());

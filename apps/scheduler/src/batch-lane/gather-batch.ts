@@ -46,7 +46,7 @@ export async function gatherBatch(
   let batch: BatchRecord | null = null;
   let line = 0;
   let isFull = false;
-  const before = { ...room };
+  let gatheredTokens = 0;
   while (!isFull && room.lines > 0) {
     const candidates = await findCandidates(database, target, shapes, Math.min(AT_A_TIME, room.lines));
     if (candidates.length === 0) break;
@@ -75,6 +75,7 @@ export async function gatherBatch(
     const { bound, overCap, events } = await bindLines(database, batch, lines);
     crashPoint('batch.bound');
     line += lines.length;
+    gatheredTokens += lines.reduce((sum, each) => sum + each.inputTokens, 0);
     const wakes = await leaveLane(database, overCap, 'cost_cap');
     await tell(dependencies, { events, wakes });
     if (bound === 0 && wakes.length === 0) break;
@@ -82,7 +83,7 @@ export async function gatherBatch(
   if (batch === null) return null;
   crashPoint('batch.gathered');
   await noteBatch(database, batch, { status: 'submitting', wakeInMs: 0 });
-  return { lines: line, tokens: before.tokens - room.tokens, isFull: isFull || room.lines <= 0 };
+  return { lines: line, tokens: gatheredTokens, isFull: isFull || room.lines <= 0 };
 }
 
 /** Takes candidates in their order until one does not fit any more. */

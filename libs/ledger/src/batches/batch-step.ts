@@ -22,3 +22,18 @@ const ERASED = {
 export function toBatchStep(row: ClaimRow): ClaimedStep {
   return toClaimedStep({ ...row, request: row.request ?? ERASED });
 }
+
+/** A step by its place, and how long its request is. */
+export interface SizedKey {
+  job_id: string;
+  key: string;
+  bytes: number;
+}
+
+/** The first of them whose requests together stay within a size, one at least: as the two lists that `unnest` takes. */
+export function fittingKeys(found: readonly SizedKey[], mostBytes: number): [string[], string[]] {
+  let bytes = 0;
+  const over = found.findIndex((each, at) => (bytes += each.bytes) > mostBytes && at > 0);
+  const fitting = over === -1 ? found : found.slice(0, over);
+  return [fitting.map((each) => each.job_id), fitting.map((each) => each.key)];
+}

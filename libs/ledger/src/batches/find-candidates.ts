@@ -1,26 +1,23 @@
 import type { Queryable } from '../database.ts';
 import type { ClaimedStep, ClaimRow } from '../steps/claim-steps.ts';
-import { batchStepColumns, toBatchStep } from './batch-step.ts';
+import { batchStepColumns, fittingKeys, toBatchStep } from './batch-step.ts';
+import type { SizedKey } from './batch-step.ts';
 
 /** What one look takes at most, so that memory stays flat however long the prompts are. */
 const BYTES_AT_A_TIME = 8_000_000;
 
 /** The sizes are read before the contents: a page of large prompts must not be loaded to be cut. */
-const FIND = `
-WITH waiting AS (
-  SELECT s.job_id, s.key, s.created_at, octet_length(s.request::text) AS bytes FROM steps s
-  WHERE s.status = 'collected' AND s.target = $1 AND coalesce(s.shape, '') = ANY ($2) AND s.not_before <= now()
-  ORDER BY s.shape, s.created_at, s.job_id, s.key LIMIT $3
-), fitting AS (
-  SELECT job_id, key FROM (
-    SELECT w.*, sum(bytes) OVER (ORDER BY created_at, job_id, key) - bytes AS before FROM waiting w
-  ) AS w WHERE before < ${BYTES_AT_A_TIME}
-)
+const FIND_KEYS = `
+SELECT job_id, key, octet_length(request::text) AS bytes FROM steps
+WHERE status = 'collected' AND target = $1 AND coalesce(shape, '') = ANY ($2) AND not_before <= now()
+ORDER BY created_at, job_id, key LIMIT $3`;
+
+const LOAD = `
 SELECT ${batchStepColumns}
-FROM fitting f JOIN steps s ON s.job_id = f.job_id AND s.key = f.key JOIN jobs j ON j.id = s.job_id
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (job_id, key, place)
+JOIN steps s ON s.job_id = w.job_id AND s.key = w.key JOIN jobs j ON j.id = w.job_id
 LEFT JOIN tenants t ON t.id = j.tenant_id
-WHERE s.status = 'collected' AND j.finished_at IS NULL
-ORDER BY s.created_at, s.job_id, s.key`;
+WHERE s.status = 'collected' AND j.finished_at IS NULL ORDER BY w.place`;
 
 /**
  * Collected steps of a target and of these shapes, the oldest first, at most `limit` and about 8 MB of requests. Their
@@ -32,6 +29,7 @@ export async function findCandidates(
   shapes: readonly string[],
   limit: number,
 ): Promise<ClaimedStep[]> {
-  const rows = await database.query<ClaimRow>(FIND, [target, shapes, limit]);
+  const found = await database.query<SizedKey>(FIND_KEYS, [target, shapes, limit]);
+  const rows = await database.query<ClaimRow>(LOAD, fittingKeys(found, BYTES_AT_A_TIME));
   return rows.map(toBatchStep);
 }

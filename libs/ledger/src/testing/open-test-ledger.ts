@@ -79,7 +79,8 @@ export async function openTestLedger(
     async passTime(ms) {
       const columns = {
         jobs: ['wake_at', 'deadline_at'],
-        steps: ['wake_at', 'not_before', 'class_since'],
+        provider_batches: ['wake_at'],
+        steps: ['wake_at', 'not_before', 'escape_at', 'class_since'],
         webhook_deliveries: ['wake_at', 'not_before'],
         leases: ['expires_at'],
       };

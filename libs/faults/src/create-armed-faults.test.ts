@@ -48,6 +48,18 @@ it('knows a job by the idempotency key under which another process let it pass',
   expect(kill).toHaveBeenCalledTimes(1);
 });
 
+it('counts the passings of all processes together', () => {
+  const kill = vi.fn();
+  order({ crash: { id: 'order-3', point: 'p', passing: 3, about: null } });
+  const processes = [createArmedFaults(directory, kill), createArmedFaults(directory, kill)] as const;
+  processes[0].crashPoint('p');
+  processes[1].crashPoint('p');
+  expect(kill).not.toHaveBeenCalled();
+  processes[0].crashPoint('p');
+  processes[1].crashPoint('p');
+  expect(kill).toHaveBeenCalledTimes(1);
+});
+
 it('counts anew for a new order, and follows orders and their withdrawal at once', () => {
   const kill = vi.fn();
   const faults = createArmedFaults(directory, kill);

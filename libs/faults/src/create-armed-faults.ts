@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { appendFileSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -11,7 +12,7 @@ export interface FaultOrders {
 export interface CrashOrder {
   readonly id: string;
   readonly point: string;
-  /** At the n-th passing that matches, counted by each process from 1. */
+  /** At the n-th passing that matches, counted from 1 over all processes. */
   readonly passing: number;
   /** Only passings that are about this (a job's id or its idempotency key); null: any. */
   readonly about: string | null;
@@ -44,18 +45,16 @@ export function createArmedFaults(directory: string | null, kill: () => void): A
   if (directory === null) return { crashPoint: () => undefined, hasDefect: () => false };
   const ordersFile = join(directory, 'orders.json');
   const aliasesFile = join(directory, 'aliases.jsonl');
+  const passingsFile = join(directory, 'passings');
   let stamp = '';
   let orders = NO_ORDERS;
-  let passings = 0;
 
   function readOrders(): FaultOrders {
     const found = statSync(ordersFile, { bigint: true, throwIfNoEntry: false });
     const next = found ? `${found.ino} ${found.mtimeNs}` : '';
     if (next === stamp) return orders;
-    const before = orders.crash?.id;
     orders = found ? (JSON.parse(readFileSync(ordersFile, 'utf8')) as FaultOrders) : NO_ORDERS;
     stamp = next;
-    if (orders.crash?.id !== before) passings = 0;
     return orders;
   }
 
@@ -67,6 +66,17 @@ export function createArmedFaults(directory: string | null, kill: () => void): A
     ];
   }
 
+  /** Processes that pass at the same moment get different numbers: each finds its own line in the file all append to. */
+  function countPassing(orderId: string): number {
+    const line = `${orderId} ${randomUUID()}`;
+    appendFileSync(passingsFile, `${line}\n`);
+    return (
+      readLines(passingsFile)
+        .filter((each) => each.startsWith(`${orderId} `))
+        .indexOf(line) + 1
+    );
+  }
+
   return {
     crashPoint(name, about = []) {
       const { crash } = readOrders();
@@ -75,8 +85,7 @@ export function createArmedFaults(directory: string | null, kill: () => void): A
       if (crash !== null && names.length > 1) appendFileSync(aliasesFile, `${JSON.stringify(names)}\n`);
       if (crash?.point !== name) return;
       if (crash.about !== null && !allNames(names).includes(crash.about)) return;
-      passings += 1;
-      if (passings !== crash.passing) return;
+      if (countPassing(crash.id) !== crash.passing) return;
       const landed: LandedCrash = {
         id: crash.id,
         point: name,

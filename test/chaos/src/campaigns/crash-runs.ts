@@ -36,6 +36,7 @@ export const points: readonly CrashPoint[] = [
   { name: 'advance.after-commit', target: 'worker', passings: eachAdvance },
   { name: 'advance.after-wakes', target: 'worker', passings: eachAdvance },
   { name: 'call.after-claim', target: 'worker', passings: eachStep },
+  { name: 'call.after-reserve', target: 'worker', passings: eachStep },
   { name: 'call.after-sent', target: 'worker', passings: eachStep },
   { name: 'call.mid-stream', target: 'worker', passings: { call: 8, chain: 24, map_reduce: 30 } },
   { name: 'call.after-answer', target: 'worker', passings: eachStep },

@@ -133,6 +133,7 @@ describe('faults of OpenAI batches', () => {
     const { failed } = completed.request_counts!;
     expect(failed).toBeGreaterThan(140);
     expect(failed).toBeLessThan(260);
+    await expect(bench.order({ kind: 'batch_lines_fail', kinds: 'nonsense' })).rejects.toThrow('nonsense');
     const errors = await bench.linesOf(completed.error_file_id!);
     expect(errors).toHaveLength(failed);
     expect(new Set(errors.map((line) => line.response!.status_code))).toEqual(new Set([400, 429, 500, 503]));

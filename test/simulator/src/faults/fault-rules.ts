@@ -138,6 +138,10 @@ function readRule(input: unknown, id: string): FaultRule {
   for (const field of Object.keys(match)) {
     if (!MATCH_FIELDS.has(field)) throw new TypeError(`unknown match field ${field}`);
   }
+  const ofLines = typeof input['kinds'] === 'string' ? input['kinds'].split(',') : [];
+  for (const each of ofLines) {
+    if (!isFaultKind(each.trim())) throw new TypeError(`unknown fault kind ${JSON.stringify(each)}`);
+  }
   const parameters = Object.fromEntries(Object.entries(input).filter(([key]) => !RULE_FIELDS.has(key)));
   return {
     id,

@@ -139,8 +139,8 @@ export const settings = {
   MILLRACE_WORKER_CONCURRENCY: setting(
     whole(1, 10_000),
     '64',
-    ['api', 'worker'],
-    'Calls that one worker process runs at a time, per pool; the API derives the desired number of workers from it.',
+    ['api', 'worker', 'scheduler'],
+    'Calls that one worker process runs at a time, per pool; the wanted number of workers follows from it.',
   ),
   MILLRACE_LEASE: setting(
     duration,

@@ -71,7 +71,7 @@ export {
   targetPatchSchema,
 } from './routing.ts';
 export type { RouteChangeObject, RouteObject, RouteOverride, TargetObject } from './routing.ts';
-export { scalingPlanSchema, workerSignSchema } from './scaling-plan.ts';
+export { bottlenecks, scalingPlanSchema, workerSignSchema } from './scaling-plan.ts';
 export type { Bottleneck, PoolPlan, ScalingPlan, WorkerSign } from './scaling-plan.ts';
 export { scopes, parseApiKey } from './scopes.ts';
 export type { Scope } from './scopes.ts';

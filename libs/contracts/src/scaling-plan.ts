@@ -49,8 +49,8 @@ export type PoolPlan = z.infer<typeof poolPlanSchema>;
 
 /** What the leading scheduler publishes for workers (their shares), the API (forecasts, intake) and whoever scales processes. */
 export const scalingPlanSchema = z.object({
-  /** The workers that share it: those that were alive. */
-  workers: z.array(z.object({ id: z.string(), capacity: z.int() })),
+  /** The workers that share it: those that were alive, with the pools that they serve. */
+  workers: z.array(z.object({ id: z.string(), capacity: z.int(), pools: z.array(z.string()) })),
   wantedProcesses: z.int(),
   pools: z.record(z.string(), poolPlanSchema),
 });

@@ -10,11 +10,13 @@ import { findJob } from './jobs/find-job.ts';
 import { listJobs } from './jobs/list-jobs.ts';
 import { extendClaims } from './recovery/extend-claims.ts';
 import { findOverdue } from './recovery/find-overdue.ts';
+import { measureBacklog } from './recovery/measure-backlog.ts';
 import { measureLedger } from './recovery/measure-ledger.ts';
 import { postponeOverdue } from './recovery/postpone-overdue.ts';
 import { pruneJobs } from './recovery/prune.ts';
 import { wakeEverything } from './recovery/wake-everything.ts';
 import { claimSteps } from './steps/claim-steps.ts';
+import { findOpenCalls } from './steps/find-open-calls.ts';
 import { listSteps } from './steps/list-steps.ts';
 import { markSent } from './steps/mark-sent.ts';
 import { recordOutcomes } from './steps/record-outcomes.ts';
@@ -185,6 +187,20 @@ describe(`with ${JOBS} jobs and five times as many steps no statement of a hot p
       listSteps(database, { tenantId: 'tenant-0', jobId: idOf(4), after: 's1', limit: 10 }),
     'counting open jobs': (database) => countOpenJobs(database),
     'measuring the ledger': (database) => measureLedger(database),
+    'measuring the backlog': async (database) => {
+      const [reading] = await measureBacklog(database);
+      expect(reading).toMatchObject({ pool: 'openai', priority: 'standard', due: reading!.waiting });
+      expect(reading!.waiting).toBeGreaterThan(1_000);
+      expect(reading!.arrivals).toHaveLength(11);
+      expect(reading!.arrivals).toEqual(reading!.arrivals.toSorted((a, b) => a - b));
+    },
+    'finding what 20 jobs wait for': async (database) => {
+      const others = Array.from({ length: 20 }, (_, index) => idOf(60_010 + index * 20));
+      const found = await findOpenCalls(database, others);
+      expect(found).toHaveLength(20);
+      expect(found[0]).toMatchObject({ pool: 'openai', waiting: 1 });
+      expect(found[0]!.firstAt).toBeGreaterThan(1.7e12);
+    },
     'waking everything': (database) => wakeEverything(database),
     pruning: (database) => pruneJobs(database, 19 * 86_400_000, 5),
   };

@@ -1,14 +1,16 @@
 import { ProblemError, isTerminal } from '@millrace/contracts';
-import type { JobObject } from '@millrace/contracts';
+import type { JobObject, PlanNode } from '@millrace/contracts';
 import { crashPoint } from '@millrace/faults';
-import { findAccepted, findJob, toJobObject } from '@millrace/ledger';
-import type { AcceptResult, Database, NewJob } from '@millrace/ledger';
+import { findAccepted, findJob } from '@millrace/ledger';
+import type { AcceptResult, Database, JobForecast, NewJob } from '@millrace/ledger';
 import type { Metrics } from '@millrace/telemetry';
 import type { Request, RequestHandler, Response } from 'express';
 import { appliedWait, preferredWaitMs } from '../http/prefer-wait.ts';
 import { contextOf, identityOf } from '../http/request-context.ts';
 import type { Identity } from '../http/request-context.ts';
+import type { ShowJobs } from '../jobs/show-jobs.ts';
 import type { WaitForEnd } from '../jobs/wait-for-end.ts';
+import type { Backpressure } from './backpressure.ts';
 import { createCommit } from './commit-jobs.ts';
 import type { WakeQueue } from './enqueue-wakes.ts';
 import { readIdempotencyKey } from './idempotency-key.ts';
@@ -21,6 +23,10 @@ import { readTraceparent } from './traceparent.ts';
 export interface AcceptJobOptions {
   database: Database;
   openJobs: OpenJobs;
+  backpressure: Backpressure;
+  show: ShowJobs;
+  /** What a job that was committed this instant may expect. */
+  forecastNew: (job: NewJob) => JobForecast;
   wakes: WakeQueue;
   waitForEnd: WaitForEnd;
   metrics: Metrics;
@@ -90,6 +96,7 @@ async function prepareOrReplay(
 ): Promise<NewJob | { replayOf: string }> {
   try {
     const job = prepareJob(body, origin, options.prepare);
+    options.backpressure(job.priority, job.content.plan as PlanNode);
     options.openJobs.admit(auth);
     return job;
   } catch (error) {
@@ -110,7 +117,9 @@ async function answerAccepted(
 ): Promise<void> {
   const waitMs = preferredWaitMs(request.headers.prefer);
   const record = waitMs === null ? null : await options.waitForEnd(response, job.id, waitMs);
-  const object = record ? toJobObject(record) : newJobObject(job, result.createdAt ?? Date.now());
+  const object = record
+    ? await options.show.one(record)
+    : newJobObject(job, result.createdAt ?? Date.now(), options.forecastNew(job));
   answer(response, object, waitMs);
 }
 
@@ -130,7 +139,7 @@ async function answerReplay(
   // Pruned since: the key is free again.
   if (!record) throw keyInProgress();
   response.setHeader('Idempotent-Replayed', 'true');
-  answer(response, toJobObject(record), waitMs);
+  answer(response, await options.show.one(record), waitMs);
 }
 
 function answer(response: Response, job: JobObject, waitMs: number | null): void {

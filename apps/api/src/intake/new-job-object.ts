@@ -1,10 +1,10 @@
 import { toJobObject } from '@millrace/ledger';
-import type { NewJob } from '@millrace/ledger';
+import type { JobForecast, JobRecord, NewJob } from '@millrace/ledger';
 import type { JobObject } from '@millrace/contracts';
 
 /** The object of a job that was committed this instant: what the ledger would answer, without asking it. */
-export function newJobObject(job: NewJob, createdAt: number): JobObject {
-  return toJobObject({
+export function newJobObject(job: NewJob, createdAt: number, forecast: JobForecast): JobObject {
+  const record: JobRecord = {
     id: job.id,
     tenantId: job.tenantId,
     type: job.type,
@@ -31,5 +31,6 @@ export function newJobObject(job: NewJob, createdAt: number): JobObject {
     output: null,
     error: null,
     erasedAt: null,
-  });
+  };
+  return toJobObject(record, forecast);
 }

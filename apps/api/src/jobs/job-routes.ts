@@ -11,12 +11,16 @@ import type { CancelOptions } from './cancel-job.ts';
 import { cancelAndReport } from './cancel-job.ts';
 import { jobFilterOf, stepListQuerySchema } from './list-queries.ts';
 import { resolveHeld } from './resolve-job.ts';
+import type { ShowJobs } from './show-jobs.ts';
 import { toStepObject } from './to-step-object.ts';
 import type { WaitForEnd } from './wait-for-end.ts';
 
 export interface JobRouteOptions extends CancelOptions {
   /** For lists, which may take longer than a client of the other routes should wait. */
   listing: Database;
+  show: ShowJobs;
+  /** For lists. */
+  showListed: ShowJobs;
   acceptJob: RequestHandler;
   streamEvents: (request: Request, response: Response) => Promise<void>;
   waitForEnd: WaitForEnd;
@@ -34,7 +38,7 @@ export function jobRoutes(options: JobRouteOptions): Router {
     const { jobs, hasMore } = await listJobs(options.listing, filter);
     response.json({
       object: 'list',
-      data: jobs.map((job) => toJobObject(job)),
+      data: await options.showListed.many(jobs),
       has_more: hasMore,
       first_id: jobs[0]?.id ?? null,
       last_id: jobs.at(-1)?.id ?? null,
@@ -50,7 +54,7 @@ export function jobRoutes(options: JobRouteOptions): Router {
     if (!job) throw unknownJob();
     response.setHeader('Vary', 'Prefer');
     if (waitMs !== null) response.setHeader('Preference-Applied', appliedWait(waitMs));
-    response.json(toJobObject(job));
+    response.json(await options.show.one(job));
   });
 
   router.get('/v1/jobs/:id/steps', async (request, response) => {
@@ -83,7 +87,7 @@ export function jobRoutes(options: JobRouteOptions): Router {
     const { action, step } = parseBody(resolveRequestSchema, request.body);
     const job = await requireJob(database, request, response);
     await resolveHeld(options, { tenantId: job.tenantId, jobId: job.id, key: step ?? null, action });
-    response.json(toJobObject(await requireJob(database, request, response)));
+    response.json(await options.show.one(await requireJob(database, request, response)));
   });
 
   router.delete('/v1/jobs/:id', async (request, response) => {

@@ -32,7 +32,8 @@ export function createFleetMember(options: FleetMemberOptions): Service {
   const apply = (plan: ScalingPlan): void => {
     for (const [pool, consumer] of consumers) {
       const granted = plan.pools[pool]?.granted;
-      const share = granted === undefined ? null : shareOf(granted, plan.workers, worker);
+      const servers = plan.workers.filter((each) => each.pools.includes(pool));
+      const share = granted === undefined ? null : shareOf(granted, servers, worker);
       const wanted = Math.min(share ?? capacity, capacity);
       if (wanted === (shares.get(pool) ?? capacity)) continue;
       shares.set(pool, wanted);

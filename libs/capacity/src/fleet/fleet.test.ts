@@ -48,7 +48,7 @@ test('what this version cannot read counts as no worker', async () => {
 
 test('a plan is read as it was published', async () => {
   expect(await fleet.readPlan()).toBeNull();
-  const plan = { workers: [{ id: 'a', capacity: 8 }], wantedProcesses: 1, pools: {} };
+  const plan = { workers: [{ id: 'a', capacity: 8, pools: ['openai'] }], wantedProcesses: 1, pools: {} };
   await fleet.publish(plan);
   expect(await fleet.readPlan()).toEqual(plan);
   expect(await books.redis.pttl(keyNames(books.prefix).scalingPlan)).toBeGreaterThan(5_000);

@@ -24,7 +24,10 @@ export function findPressure(
   priority: Priority,
   pools: readonly string[],
 ): Pressure | null {
-  const names = pools.filter((pool) => plan.pools[pool]);
+  const known = pools.filter((pool) => plan.pools[pool]);
+  // A pool that no worker serves (its provider has no key) is no way out.
+  const served = known.filter((pool) => plan.workers.some((worker) => worker.pools.includes(pool)));
+  const names = served.length > 0 ? served : known;
   if (names.length === 0) return null;
   const pressures = names.map((name) => pressureIn(name, plan.pools[name], boundMs, priority));
   return pressures.reduce((least, each) => {

@@ -52,7 +52,9 @@ test('an idle fleet wants one process and grants every place that there is', () 
   const idle = plan({});
   expect(idle.wantedProcesses).toBe(1);
   expect(idle.pools.openai).toMatchObject({ wanted: 1, granted: 32, bottleneck: 'minimum' });
-  expect(idle.pools.anthropic).toMatchObject({ wanted: 1, granted: 32, ratePerSecond: null });
+  // No worker serves it.
+  expect(idle.pools.anthropic).toMatchObject({ wanted: 1, granted: 1, ratePerSecond: null });
+  expect(idle.workers[0]).toEqual({ id: 'a', capacity: 16, pools: ['openai'] });
 });
 
 test('processes are the wanted concurrency over what one carries, for the pool that wants most', () => {

@@ -44,24 +44,26 @@ const MINUTE_MS = 60_000;
 /** Makes the plan of the fleet from what was read at one instant. */
 export function composePlan(request: PlanRequest): ScalingPlan {
   const { signs, processCapacity } = request;
-  const workers = signs.map(({ id, capacity }) => ({ id, capacity }));
+  const workers = signs.map(({ id, capacity, pools }) => ({ id, capacity, pools: Object.keys(pools) }));
   const capacity = workers.reduce((sum, worker) => sum + worker.capacity, 0);
   const names = new Set([...request.pools, ...request.backlog.map(({ pool }) => pool)]);
-  const pools = Object.fromEntries([...names].map((pool) => [pool, planPool(request, pool, capacity)]));
+  const pools = Object.fromEntries([...names].map((pool) => [pool, planPool(request, pool)]));
   const perProcess = workers.length === 0 ? processCapacity : capacity / workers.length;
   const processes = Object.values(pools).map(({ wanted }) => Math.ceil(wanted / perProcess));
   // One worker always: somebody must look at new jobs before anybody knows what calls they want.
   return { workers, pools, wantedProcesses: Math.max(1, ...processes) };
 }
 
-function planPool(request: PlanRequest, pool: string, capacity: number): PoolPlan {
-  const { drain, now, policy } = request;
+function planPool(request: PlanRequest, pool: string): PoolPlan {
+  const { drain, now, policy, signs } = request;
+  const servers = signs.filter((sign) => Object.hasOwn(sign.pools, pool));
+  const capacity = servers.reduce((sum, sign) => sum + sign.capacity, 0);
   const reading = request.readings.get(pool) ?? null;
   const windowMs = request.domains.get(pool)?.windowMs ?? MINUTE_MS;
   const classes = request.backlog.filter((each) => each.pool === pool);
   const of = (priority: Priority) => classes.find((each) => each.priority === priority);
   const running = classes.reduce((sum, each) => sum + each.running, 0);
-  const holdMs = holdOf(request.signs, pool, reading);
+  const holdMs = holdOf(signs, pool, reading);
   const recentCalls = drain.endedWithin(pool, windowMs) + running;
   const fed = reading === null ? null : feedPerSecond(reading, windowMs, recentCalls);
   const decided = wantedConcurrency(

@@ -118,4 +118,10 @@ describe('the pressure of a backlog', () => {
     expect(findPressure(plan, bounds, 'standard', [])).toBeNull();
     expect(findPressure(plan, bounds, 'standard', ['openai'])).not.toBeNull();
   });
+
+  it('does not take a pool that no worker serves for a way out', () => {
+    const pools = { openai: waits(1_000, 85_000, 85_000), anthropic: waits(0, 0, 0) };
+    const plan = { ...planOf(pools), workers: [{ id: 'a', capacity: 1, pools: ['openai'] }] };
+    expect(findPressure(plan, bounds, 'standard', ['openai', 'anthropic'])?.pool).toBe('openai');
+  });
 });

@@ -13,10 +13,10 @@ export interface OpenCallsRecord {
 const FIND = `
 SELECT job_id AS "jobId", pool, count(*) FILTER (WHERE status = 'pending')::int AS waiting,
   extract(epoch FROM min(created_at) FILTER (WHERE status = 'pending'))::float8 * 1000 AS "firstAt"
-FROM steps WHERE job_id = ANY ($1) AND status IN ('pending', 'collected', 'claimed', 'sent', 'held')
+FROM steps WHERE job_id = ANY ($1) AND status IN ('pending', 'claimed', 'sent')
 GROUP BY job_id, pool`;
 
-/** The open calls of these jobs, by pool; a job without any is not among them. One look at the index of open steps. */
+/** The calls of these jobs that wait for a worker or run, by pool; a job without any is not among them. One look at the index of open steps. */
 export async function findOpenCalls(
   database: Queryable,
   jobIds: readonly string[],

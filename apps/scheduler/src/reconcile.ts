@@ -1,3 +1,4 @@
+import { hasDefect } from '@millrace/faults';
 import { extendClaims, findOverdue, postponeOverdue, wakeEverything } from '@millrace/ledger';
 import type { Database, Overdue } from '@millrace/ledger';
 import type { Producer } from '@millrace/transport';
@@ -36,6 +37,7 @@ export function createReconciler(dependencies: ReconcileDependencies): Reconcile
 
   return {
     async sweep() {
+      if (hasDefect('skip-reconciler')) return;
       await forgiveOutage();
       if (!(await dependencies.transportIsWhole())) {
         dependencies.onLoss(await wakeEverything(database));

@@ -1,3 +1,4 @@
+import { hasDefect } from '@millrace/faults';
 import type { CallFailure, ErrorCode, JobError, Json, Lane } from '@millrace/contracts';
 
 /** What came of a claim, as far as the decision needs it. */
@@ -179,7 +180,7 @@ function decideMisfit(
 function decideRefused(refused: Happening & { kind: 'refused' }, situation: Situation): Outcome {
   const { failure } = refused;
   const elsewhere = failure.scope !== 'call' || failure.code === 'context_length_exceeded';
-  const park = failure.scope === 'account' ? BROKEN_ACCOUNT_PARK_MS : null;
+  const park = failure.scope === 'account' && !hasDefect('hammer-account') ? BROKEN_ACCOUNT_PARK_MS : null;
   if (elsewhere && situation.nextTarget !== null) {
     return {
       kind: 'fall_over',
@@ -199,7 +200,8 @@ function decideFailed(
   policy: OutcomePolicy,
   random: number,
 ): Outcome {
-  const { failure, retryAfterMs } = failed;
+  const { failure } = failed;
+  const retryAfterMs = hasDefect('ignore-retry-after') ? null : failed.retryAfterMs;
   const isLong = retryAfterMs !== null && retryAfterMs > policy.maxRetryAfterMs;
   if (isLong && situation.nextTarget !== null) {
     return {

@@ -1,3 +1,4 @@
+import { hasDefect } from '@millrace/faults';
 import { RetryableError, TerminalError } from '@millrace/contracts';
 import type { TokenUsage } from '@millrace/contracts';
 import type { AttemptEnd, ClaimedStep } from '@millrace/ledger';
@@ -50,7 +51,7 @@ export function judgeError(
       httpStatus: aborted.httpStatus,
       providerRequestId: aborted.providerRequestId,
       ambiguous: reason !== 'cancelled' && aborted.maybeBilled,
-      usage: aborted.usage ? bill(context, aborted.usage, null, aborted.usageEstimated) : null,
+      usage: aborted.usage && !hasDefect('drop-usage-on-abort') ? bill(context, aborted.usage, null, aborted.usageEstimated) : null,
     });
     return { happening: { kind: 'aborted', reason }, attempt };
   }
@@ -103,6 +104,7 @@ function bill(
   const isCheaper = tier === 'batch' || tier === 'flex';
   return {
     ...usage,
+    ...(hasDefect('miscount-usage') ? { inputTokens: usage.inputTokens + 1 } : {}),
     ...(isCheaper ? { realtimeMicroUsd: prepared.price(usage, null).microUsd } : {}),
     costMicroUsd: cost.microUsd,
     priceKnown: cost.known,

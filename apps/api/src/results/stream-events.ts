@@ -1,5 +1,6 @@
 import { ProblemError, isId, parseSequenceNumber } from '@millrace/contracts';
 import type { EventPosition } from '@millrace/contracts';
+import { hasDefect } from '@millrace/faults';
 import { findJob } from '@millrace/ledger';
 import type { Database } from '@millrace/ledger';
 import type { Logger, Metrics } from '@millrace/telemetry';
@@ -124,5 +125,6 @@ function readStartingPoint(request: Request): StartingPoint {
 function parseStartingPoint(value: unknown, refuse: (reason: string) => ProblemError): StartingPoint {
   const position = typeof value === 'string' ? parseSequenceNumber(value) : null;
   if (!position) throw refuse('must be the id of an event, which is a whole number');
+  if (hasDefect('resume-too-early')) position.sequence = Math.max(0, position.sequence - 1);
   return { position, refuse };
 }

@@ -1,5 +1,6 @@
 import type { AbortReason } from '@millrace/calls';
 import type { Service } from '@millrace/contracts';
+import { hasDefect } from '@millrace/faults';
 import type { ClaimedStep } from '@millrace/ledger';
 
 /** A step that this process holds, with the signal that ends its call. Its `reason` is an {@link AbortReason}. */
@@ -45,7 +46,7 @@ export function createClaims(options: ClaimsOptions): Claims {
   const abort = (entry: Entry, reason: AbortReason): void => entry.controller.abort(reason);
 
   async function renewAll(): Promise<void> {
-    if (renewing || held.size === 0) return;
+    if (renewing || held.size === 0 || hasDefect('renew-nothing')) return;
     renewing = true;
     try {
       const lost = await options.renew([...held.values()].map((entry) => entry.step));

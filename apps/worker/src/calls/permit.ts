@@ -99,11 +99,13 @@ export async function returnPermit(
 ): Promise<void> {
   const { capacity, breakers, estimator } = dependencies;
   const { booking } = permit;
+  if (hasDefect('forget-settle')) return;
   if (!sending) return capacity.settle(booking, { sent: false });
   const { happening, attempt } = sending.judged;
   const refused = isRateLimit(happening);
   if (refused) {
-    await capacity.reportRefusal(step.pool, happening.retryAfterMs, booking);
+    const retryAfterMs = hasDefect('ignore-retry-after') ? null : happening.retryAfterMs;
+    await capacity.reportRefusal(step.pool, retryAfterMs, booking);
   }
   const usage = attempt.usage === null ? null : toUsage(attempt.usage);
   const { arrivedBy } = sending;

@@ -2,7 +2,7 @@ import { decideOutcome, prepareCall, splitTarget, toStepOutcome } from '@millrac
 import type { Happening, Outcome, PreparedCall, PrepareOptions, Situation } from '@millrace/calls';
 import type { RetryPolicy } from '@millrace/config';
 import type { StepWake } from '@millrace/contracts';
-import { crashPoint } from '@millrace/faults';
+import { crashPoint, hasDefect } from '@millrace/faults';
 import { LedgerUnavailable } from '@millrace/ledger';
 import type { ClaimedStep, Departure, DepartureResult, RecordResult, StepOutcome } from '@millrace/ledger';
 import type { OutputValidators } from '@millrace/plans';
@@ -147,6 +147,7 @@ async function markDeparture(
   step: ClaimedStep,
   prepared: PreparedCall,
 ): Promise<(DepartureResult & { verdict: 'go' }) | Happening> {
+  if (hasDefect('send-before-record')) return { verdict: 'go', attempt: 1, events: [] };
   const departure = await dependencies.markSent({
     jobId: step.jobId,
     key: step.key,

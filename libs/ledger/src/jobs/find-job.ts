@@ -1,3 +1,4 @@
+import { hasDefect } from '@millrace/faults';
 import type { Queryable } from '../database.ts';
 import { jobColumns, toJobRecord } from './job-row.ts';
 import type { JobRecord, JobRow } from './job-row.ts';
@@ -10,6 +11,7 @@ export async function findJob(
   tenantId: string,
   jobId: string,
 ): Promise<JobRecord | null> {
-  const [row] = await database.query<JobRow>(FIND, [jobId, tenantId]);
+  const find = hasDefect('cross-tenant-read') ? FIND.replace('tenant_id = $2', '$2::text IS NOT NULL') : FIND;
+  const [row] = await database.query<JobRow>(find, [jobId, tenantId]);
   return row ? toJobRecord(row) : null;
 }

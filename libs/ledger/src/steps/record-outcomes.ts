@@ -1,5 +1,6 @@
 import { createId } from '@millrace/contracts';
 import type { Charge, LifecycleEventType } from '@millrace/contracts';
+import { hasDefect } from '@millrace/faults';
 import { appendEvents } from '../jobs/append-events.ts';
 import type { StoredEvent } from '../jobs/append-events.ts';
 import type { Database, Queryable } from '../database.ts';
@@ -128,7 +129,7 @@ export async function recordOutcomes(
       outcomes.map((each) => each.jobId),
       outcomes.map((each) => each.key),
     ]);
-    const written = await transaction.query<WrittenRow>(RECORD_STEPS, [JSON.stringify(outcomes.map(toRow))]);
+    const written = await transaction.query<WrittenRow>(recordSteps(), [JSON.stringify(outcomes.map(toRow))]);
     const rows = new Map(written.map((row) => [row.position, row]));
     await releaseRefused(
       transaction,
@@ -159,6 +160,13 @@ function chargeFor(row: WrittenRow, jobs: readonly LockedJob[]): Charge | null {
   const job = jobs.find(({ id }) => id === row.job_id);
   if (!job || !row.moved) return null;
   return { tenantId: job.tenant_id, tier: job.tier, tokens: row.estimated_tokens, aged: false };
+}
+
+/** The statement as it is; the chaos programme may take a defence out of it. */
+function recordSteps(): string {
+  if (hasDefect('skip-fence')) return RECORD_STEPS.replace('AND s.fence = r.fence', '');
+  if (hasDefect('leak-reservation')) return RECORD_STEPS.replace('- l.reserved', '- 0 * l.reserved');
+  return RECORD_STEPS;
 }
 
 interface LockedJob {

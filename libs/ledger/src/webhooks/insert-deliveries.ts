@@ -1,5 +1,6 @@
 import { createId } from '@millrace/contracts';
 import type { WebhookEventType } from '@millrace/contracts';
+import { hasDefect } from '@millrace/faults';
 import type { Queryable } from '../database.ts';
 
 /** An event of a job that webhooks may want. `webhook` is the job's own `{url, events}` column, or null. */
@@ -30,6 +31,7 @@ export async function insertDeliveries(
   events: readonly WebhookEvent[],
 ): Promise<string[][]> {
   if (events.length === 0) return [];
+  if (hasDefect('lose-delivery')) return events.map(() => []);
   const endpoints = await transaction.query<{ id: string; tenantId: string; url: string; events: string[] }>(
     FIND_ENDPOINTS,
     [[...new Set(events.map((event) => event.tenantId))]],

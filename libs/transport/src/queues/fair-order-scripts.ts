@@ -32,7 +32,7 @@ local taken
 local function taken_numbers()
   if taken then return taken end
   taken = {}
-  for _, id in ipairs(redis.call('LRANGE', KEYS[2], 0, 3)) do
+  for _, id in ipairs(redis.call('LRANGE', KEYS[2], 0, 1)) do
     taken[#taken + 1] = tonumber(redis.call('HGET', prefix .. id, 'priority') or '0') or 0
   end
   return taken
@@ -48,6 +48,7 @@ local function open(class)
   if now - turned >= grace or now < turned then
     settled = (now - turned >= 2 * grace) and high or ripening
     ripening, turned = high, now
+    state.keep = true
   end
   local reach = stored[1] and v + places * state.unit * 0.375 or math.huge
   local function rise(tag) if tag > v and tag <= reach then v = tag end end
@@ -63,6 +64,7 @@ local function open(class)
     -- Everybody has been served up to V: what they owe is paid, and a changed limit may change the unit.
     if v >= high then
       redis.call('DEL', key)
+      state.keep = true
       state.unit = unit
       -- Tags go on where they were, in places, so that numbers do not fall behind those that are being served.
       local scale = unit / (tonumber(stored[7]) or unit)
@@ -114,7 +116,7 @@ for _, state in pairs(states) do
       redis.call('HSET', state.key, unpack(fields, at - (at - 1) % 1000, at + 1))
     end
   end
-  redis.call('PEXPIRE', state.key, 86400000)
+  if state.keep then redis.call('PEXPIRE', state.key, 86400000) end
 end
 return numbers`;
 

@@ -1,6 +1,7 @@
 import type { Happening, JudgedCall, PreparedCall } from '@millrace/calls';
 import type { Booking, Breakers, BreakerVerdict, CapacityBook, OutputEstimator } from '@millrace/capacity';
 import type { TokenUsage } from '@millrace/contracts';
+import { hasDefect } from '@millrace/faults';
 import type { ClaimedStep } from '@millrace/ledger';
 import type { TargetRouter } from '../routing/router.ts';
 import type { HeldClaim } from './claims.ts';

@@ -51,7 +51,10 @@ export function judgeError(
       httpStatus: aborted.httpStatus,
       providerRequestId: aborted.providerRequestId,
       ambiguous: reason !== 'cancelled' && aborted.maybeBilled,
-      usage: aborted.usage && !hasDefect('drop-usage-on-abort') ? bill(context, aborted.usage, null, aborted.usageEstimated) : null,
+      usage:
+        aborted.usage && !hasDefect('drop-usage-on-abort')
+          ? bill(context, aborted.usage, null, aborted.usageEstimated)
+          : null,
     });
     return { happening: { kind: 'aborted', reason }, attempt };
   }

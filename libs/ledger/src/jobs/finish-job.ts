@@ -61,11 +61,13 @@ export async function finishJobs(
   const ended = jobs.map((job) => ({ job, ending: endingOf(endings, job.id) }));
   const events = await appendEvents(
     transaction,
-    ended.map(({ job, ending }) => ({
-      jobId: job.id,
-      type: `job.${ending.status}` as const,
-      data: ending.error === null ? {} : { error: ending.error },
-    })).slice(hasDefect('drop-terminal-event') ? ended.length : 0),
+    ended
+      .map(({ job, ending }) => ({
+        jobId: job.id,
+        type: `job.${ending.status}` as const,
+        data: ending.error === null ? {} : { error: ending.error },
+      }))
+      .slice(hasDefect('drop-terminal-event') ? ended.length : 0),
   );
   for (const { job } of ended) crashPoint('finish.before-deliveries', job.id);
   const deliveries = await insertDeliveries(

@@ -28,6 +28,7 @@ export interface Metrics {
   lateDepartures: Counter<'pool'>;
   breakersOpened: Counter<'target'>;
   outputEstimates: Histogram;
+  degradedSteps: Counter<'how'>;
   deliveries: Counter<'outcome'>;
   deliverySeconds: Histogram;
   reconciled: Counter<'kind'>;
@@ -118,6 +119,11 @@ export function createMetrics(app: string): Metrics {
       buckets: [0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 4, 8, 16],
       registers: [registry],
     }),
+    degradedSteps: counter(
+      'degraded_steps_total',
+      'Steps of routes that were down: sent to the last resort, or answered with an earlier answer.',
+      ['how'],
+    ),
     deliveries: counter('webhook_tries_total', 'Webhook tries by outcome.', ['outcome']),
     deliverySeconds: histogram('webhook_try_seconds', 'Time of one webhook try.'),
     reconciled: counter('reconciled_total', 'Overdue rows whose wake was put back.', ['kind']),

@@ -58,6 +58,7 @@ function count(
 ): void {
   const { pool } = step;
   if (step.lostAnswer) metrics.ambiguousCalls.inc({ target });
+  if ('degraded' in outcome && accepted) metrics.degradedSteps.inc({ how: outcome.degraded });
   if (passage.sentAt === null || passage.endedAt === null || !passage.attempt) return;
   metrics.calls.inc({ target, outcome: outcome.kind });
   // Later attempts have waited for other reasons too.

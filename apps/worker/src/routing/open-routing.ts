@@ -25,7 +25,11 @@ export interface RoutingOptions {
   breakers: Breakers;
   isUsable: (target: string) => boolean;
   poolOf: (target: string) => string;
+  /** A new step goes to the last resort of its route. */
+  onLastResort: () => void;
   onError: (error: unknown) => void;
+  /** How often the ledger is asked for changes of routes. Default 1,000. */
+  everyMs?: number;
 }
 
 /** Puts the choice of targets together: the routes as they are in force, how their targets stand, and the router over both. */
@@ -35,6 +39,7 @@ export function openRouting(options: RoutingOptions): { router: TargetRouter; se
     routes: config.routes,
     load: () => findRouteOverrides(database),
     onError,
+    ...(options.everyMs === undefined ? {} : { everyMs: options.everyMs }),
   });
   const outlook = createTargetOutlook({
     targets: listTargets(config.routes).filter(isUsable),
@@ -54,6 +59,7 @@ export function openRouting(options: RoutingOptions): { router: TargetRouter; se
     poolOf,
     defaultMaxOutputTokens: config.limits.defaultMaxOutputTokens,
     random: Math.random,
+    onLastResort: options.onLastResort,
   });
   return { router, services: [table, listenForChanges(options, () => void table.refresh()), outlook] };
 }

@@ -48,6 +48,8 @@ export interface TargetRouterOptions {
   poolOf: (target: string) => string;
   defaultMaxOutputTokens: number;
   random: () => number;
+  /** A new step goes to the last resort of its route. */
+  onLastResort: () => void;
 }
 
 export function createTargetRouter(options: TargetRouterOptions): TargetRouter {
@@ -94,6 +96,7 @@ export function createTargetRouter(options: TargetRouterOptions): TargetRouter {
       const lastResort = chosen.kind === 'down' && mode.kind === 'use' ? mode.target : null;
       const target = lastResort ?? chosen.target;
       const pool = poolOf(target);
+      if (lastResort !== null) options.onLastResort();
       outlook.notePlaced(pool);
       return {
         target,

@@ -7,6 +7,7 @@ import { createId, jobRequestSchema, splitJobRequest } from '@millrace/contracts
 import { acceptJobs, ensureTenant, findJob, listSteps, migrate, openDatabase } from '@millrace/ledger';
 import type { Database, JobRecord, StepRecord } from '@millrace/ledger';
 import { connectRedis, closeRedis, keyNames } from '@millrace/redis';
+import type { KeyNames } from '@millrace/redis';
 import { startSimulator } from '@millrace/simulator';
 import { createLogger, createMetrics } from '@millrace/telemetry';
 import { createTestDatabase, createTestRedis, waitFor } from '@millrace/test-support';
@@ -17,6 +18,8 @@ import { createWorker } from '../worker.ts';
 /** A worker and a scheduler in this process, on real servers and a simulated provider. */
 export interface TestWorker {
   database: Database;
+  redis: ReturnType<typeof connectRedis>;
+  names: KeyNames;
   simulator: Awaited<ReturnType<typeof startSimulator>>;
   /** Submits a job as the intake would and returns its id. */
   submit(request: Record<string, unknown>, options?: { wake?: boolean }): Promise<string>;
@@ -34,6 +37,8 @@ export async function startTestWorker(
     /** Content of `millrace.config.yaml`. */
     config?: string;
     simulator?: Parameters<typeof startSimulator>[0];
+    /** How many workers; default 1. */
+    workers?: number;
   } = {},
 ): Promise<TestWorker> {
   const testDatabase = await createTestDatabase({ migrate });
@@ -59,7 +64,9 @@ export async function startTestWorker(
   rmSync(directory, { recursive: true });
   const log = createLogger({ app: 'test', level: config.setting.MILLRACE_LOG_LEVEL });
   const services = [
-    ...createWorker(config, log, createMetrics('worker')),
+    ...Array.from({ length: options.workers ?? 1 }).flatMap(() =>
+      createWorker(config, log, createMetrics('worker')),
+    ),
     ...createScheduler(config, log, createMetrics('scheduler')),
   ];
   for (const service of services) await service.start();
@@ -88,6 +95,8 @@ export async function startTestWorker(
 
   return {
     database,
+    redis,
+    names: keyNames(testRedis.prefix),
     simulator,
     async submit(request, { wake = true } = {}) {
       const { plan, options: jobOptions } = splitJobRequest(jobRequestSchema.parse(request));

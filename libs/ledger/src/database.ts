@@ -57,6 +57,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     keepAlive: true,
     types: { getTypeParser: parserFor as typeof pg.types.getTypeParser },
   });
+  const nameOf = createStatementNames();
   pool.on('error', (error) => options.onIdleError?.(error));
   // The pool listens only while a connection idles. One that dies while it is lent out fails its statement, or the next
   // one; without a listener the news itself would end the process.
@@ -64,14 +65,14 @@ export function openDatabase(options: DatabaseOptions): Database {
 
   return {
     async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
-      return retryConflicts(() => withClient(pool, (client) => run<Row>(client, text, values)));
+      return retryConflicts(() => withClient(pool, (client) => run<Row>(client, nameOf(text), text, values)));
     },
     async transaction(work) {
       return retryConflicts(() =>
         withClient(pool, async (client) => {
           await control(client, 'BEGIN');
           try {
-            const result = await work({ query: (text, values = []) => run(client, text, values) });
+            const result = await work({ query: (text, values = []) => run(client, nameOf(text), text, values) });
             await control(client, 'COMMIT');
             return result;
           } catch (error) {
@@ -108,10 +109,13 @@ async function withClient<Result>(
   }
 }
 
-async function run<Row>(client: pg.PoolClient, text: string, values: readonly unknown[]): Promise<Row[]> {
-  const answer = await client
-    .query({ name: statementName(text), text, values: [...values] })
-    .catch(throwTranslated);
+async function run<Row>(
+  client: pg.PoolClient,
+  name: string,
+  text: string,
+  values: readonly unknown[],
+): Promise<Row[]> {
+  const answer = await client.query({ name, text, values: [...values] }).catch(throwTranslated);
   return answer.rows as Row[];
 }
 
@@ -125,9 +129,20 @@ function throwTranslated(error: unknown): never {
 }
 
 /** Statements are prepared once per connection under a name that follows from their text. */
-function statementName(text: string): string {
-  return createHash('sha1').update(text).digest('base64url');
+function createStatementNames(): (text: string) => string {
+  const names = new Map<string, string>();
+  return (text) => {
+    let name = names.get(text);
+    if (name === undefined) {
+      name = createHash('sha1').update(text).digest('base64url');
+      // The statements are few and fixed; one that grows with its data must not grow this.
+      if (names.size < MOST_STATEMENTS) names.set(text, name);
+    }
+    return name;
+  };
 }
+
+const MOST_STATEMENTS = 1_000;
 
 /** Long enough for the other party to take the locks that it was waiting for. */
 const AFTER_CONFLICT_MS = 20;

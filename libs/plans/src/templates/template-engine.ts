@@ -41,6 +41,9 @@ const REMOVED_FILTERS = [
 ];
 const DATE_FILTERS = ['date', 'date_to_xmlschema', 'date_to_rfc822', 'date_to_string', 'date_to_long_string'];
 
+/** Making one takes as long as a hundred small templates, and it remembers nothing. */
+const liquid = createLiquid();
+
 /** Parses each template once and renders it any number of times. */
 export interface TemplateEngine {
   /** The parsed template; throws TemplateError. */
@@ -55,7 +58,6 @@ export interface TemplateEngine {
  * lists and objects print as JSON; dates are shown in UTC. It lives as long as one run of a plan, and so does what it parsed.
  */
 export function createTemplateEngine(limits: { maxTextCharacters: number }): TemplateEngine {
-  const liquid = createLiquid();
   const parsed = new Map<string, Template[]>();
 
   const parse = (text: string, field: string): Template[] => {

@@ -18,6 +18,7 @@ import { announce, closeOnStop, createOperationsServer } from '@millrace/telemet
 import type { Logger, Metrics } from '@millrace/telemetry';
 import { createLivePublisher, createProducer, hasEpoch, markEpoch } from '@millrace/transport';
 import { openBatchLane } from './batch-lane/open-lane.ts';
+import { openClientBatches } from './client-batches/open-client-batches.ts';
 import { createLeadership } from './leadership.ts';
 import { ageEveryMs, raiseAgedSteps } from './raise-aged-steps.ts';
 import { createReconciler } from './reconcile.ts';
@@ -143,6 +144,7 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
       work: planFleet,
       onError,
     }),
+    ...openClientBatches({ config, database, producer, publisher, when, metrics, log, onError }),
     ...openBatchLane({ config, database, producer, publisher, holder, when, metrics, log, onError }),
     createRepeat({
       name: 'closing of lost attempts',

@@ -1,0 +1,75 @@
+import type { ClientLineResult } from '@millrace/ledger';
+
+/** The body of an answered `/v1/chat/completions` line, as OpenAI writes it. */
+export function toChatCompletion(line: ClientLineResult): object {
+  return {
+    id: `chatcmpl-${line.jobId}`,
+    object: 'chat.completion',
+    created: secondsOf(line),
+    model: modelOf(line),
+    choices: [
+      {
+        index: 0,
+        message: { role: 'assistant', content: textOf(line), refusal: null, annotations: [] },
+        logprobs: null,
+        finish_reason: line.truncated ? 'length' : 'stop',
+      },
+    ],
+    usage: {
+      prompt_tokens: line.inputTokens,
+      completion_tokens: line.outputTokens,
+      total_tokens: line.inputTokens + line.outputTokens,
+      prompt_tokens_details: { cached_tokens: line.cachedInputTokens, audio_tokens: 0 },
+      completion_tokens_details: {
+        reasoning_tokens: line.reasoningTokens,
+        audio_tokens: 0,
+        accepted_prediction_tokens: 0,
+        rejected_prediction_tokens: 0,
+      },
+    },
+  };
+}
+
+/** The body of an answered `/v1/responses` line, as OpenAI writes it. */
+export function toResponse(line: ClientLineResult): object {
+  const status = line.truncated ? 'incomplete' : 'completed';
+  return {
+    id: `resp_${line.jobId}`,
+    object: 'response',
+    created_at: secondsOf(line),
+    status,
+    error: null,
+    incomplete_details: line.truncated ? { reason: 'max_output_tokens' } : null,
+    model: modelOf(line),
+    output: [
+      {
+        type: 'message',
+        id: `msg_${line.jobId}`,
+        status,
+        role: 'assistant',
+        content: [{ type: 'output_text', text: textOf(line), annotations: [], logprobs: [] }],
+      },
+    ],
+    usage: {
+      input_tokens: line.inputTokens,
+      input_tokens_details: { cached_tokens: line.cachedInputTokens },
+      output_tokens: line.outputTokens,
+      output_tokens_details: { reasoning_tokens: line.reasoningTokens },
+      total_tokens: line.inputTokens + line.outputTokens,
+    },
+  };
+}
+
+/** A structured output was parsed and checked; the vendor's clients expect it as the text that it was. */
+function textOf({ output }: ClientLineResult): string {
+  return typeof output === 'string' ? output : JSON.stringify(output);
+}
+
+/** The model that answered; of a target `provider/model` what the provider calls it. */
+function modelOf({ target }: ClientLineResult): string | null {
+  return target === null ? null : target.slice(target.indexOf('/') + 1);
+}
+
+function secondsOf({ finishedAt }: ClientLineResult): number {
+  return Math.floor((finishedAt ?? 0) / 1_000);
+}

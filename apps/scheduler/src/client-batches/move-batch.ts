@@ -1,0 +1,105 @@
+import {
+  cancelJob,
+  closeClientLines,
+  failClientBatch,
+  findOpenClientLines,
+  startClientBatch,
+} from '@millrace/ledger';
+import type { FinishedJob, OpenClientBatch } from '@millrace/ledger';
+import { crashPoint } from '@millrace/faults';
+import { expandBatch } from './expand-batch.ts';
+import type { ExpandOptions } from './expand-batch.ts';
+import { validateBatch } from './validate-batch.ts';
+import { writeResults } from './write-results.ts';
+
+/** What moving batches on needs. */
+export interface MoveOptions extends ExpandOptions {
+  /** Tells the rest of the fleet of a job that was cancelled here. Does not throw. */
+  announceCancelled: (jobId: string, finished: FinishedJob) => Promise<void>;
+  /** Puts the webhooks of an ended batch on the queue. Does not throw. */
+  deliver: (deliveryIds: readonly string[]) => Promise<void>;
+  onEnded: (batch: OpenClientBatch, status: string) => void;
+}
+
+const CANCEL_AT_A_TIME = 500;
+const CANCEL_TOGETHER = 8;
+
+/**
+ * Does what a batch needs next: validating → failed | in_progress; in_progress: turn lines into jobs until all are, and when
+ * every job has ended, or the window is over, write the results; cancelling: cancel the open jobs, then write the results.
+ */
+export async function moveBatch(batch: OpenClientBatch, options: MoveOptions): Promise<void> {
+  switch (batch.status) {
+    case 'validating':
+      return validate(batch, options);
+    case 'in_progress':
+      return goOn(batch, options);
+    case 'finalizing':
+      return finish(batch, options);
+    case 'cancelling':
+      return cancel(batch, options);
+    case 'failed':
+    case 'completed':
+    case 'expired':
+    case 'cancelled':
+      return;
+  }
+}
+
+async function validate(batch: OpenClientBatch, options: MoveOptions): Promise<void> {
+  const validation = await validateBatch(batch, options);
+  crashPoint('client-batch.validated', batch.id);
+  if (validation.ok) {
+    await startClientBatch(options.database, { id: batch.id, ...validation });
+    return;
+  }
+  const deliveryIds = await failClientBatch(options.database, batch.id, validation.problems);
+  if (!deliveryIds) return;
+  options.onEnded(batch, 'failed');
+  await options.deliver(deliveryIds);
+}
+
+async function goOn(batch: OpenClientBatch, options: MoveOptions): Promise<void> {
+  const isOver = options.now() >= batch.expiresAt;
+  if (!isOver && batch.expandedLines < batch.total) return expandBatch(batch, options);
+  if (isOver && batch.hasOpenLines) return closeJobless(batch, options);
+  // The jobs have the batch's window as their deadline, so they end by themselves.
+  if (!batch.hasOpenLines) await finish(batch, options);
+}
+
+/** Lines that were noted by somebody who died before the jobs were committed. Those with jobs end with them. */
+async function closeJobless(batch: OpenClientBatch, { database }: MoveOptions): Promise<void> {
+  const open = await findOpenClientLines(database, batch.id, CANCEL_AT_A_TIME);
+  const jobless = open.filter((line) => !line.hasJob).map((line) => line.line);
+  if (jobless.length > 0) await closeClientLines(database, batch.id, jobless, 'expired');
+}
+
+async function cancel(batch: OpenClientBatch, options: MoveOptions): Promise<void> {
+  const { database } = options;
+  for (;;) {
+    const open = await findOpenClientLines(database, batch.id, CANCEL_AT_A_TIME);
+    if (open.length === 0) break;
+    if (!options.mayGoOn()) return;
+    const jobless = open.filter((line) => !line.hasJob).map((line) => line.line);
+    if (jobless.length > 0) await closeClientLines(database, batch.id, jobless, 'cancelled');
+    const jobs = open.filter((line) => line.hasJob);
+    for (let at = 0; at < jobs.length; at += CANCEL_TOGETHER) {
+      await Promise.all(
+        jobs.slice(at, at + CANCEL_TOGETHER).map(({ jobId }) => cancelOne(batch, jobId, options)),
+      );
+    }
+  }
+  await finish(batch, options);
+}
+
+async function cancelOne(batch: OpenClientBatch, jobId: string, options: MoveOptions): Promise<void> {
+  const cancelled = await cancelJob(options.database, batch.tenantId, jobId);
+  if (cancelled?.finished) await options.announceCancelled(jobId, cancelled.finished);
+}
+
+async function finish(batch: OpenClientBatch, options: MoveOptions): Promise<void> {
+  const ended = await writeResults(batch, options);
+  if (!ended) return;
+  options.onEnded(batch, ended.status);
+  await options.deliver(ended.deliveryIds);
+}

@@ -1,0 +1,149 @@
+import type { BlobStore } from '@millrace/blobs';
+import { createBlobStore } from '@millrace/blobs';
+import type { Config } from '@millrace/config';
+import type { PlanNode, Service } from '@millrace/contracts';
+import { createProviders } from '@millrace/calls';
+import { findAbandonedFiles, findOpenClientBatches, forgetFiles, pruneClientBatches } from '@millrace/ledger';
+import type { Database, OpenClientBatch } from '@millrace/ledger';
+import { checkPlan, createOutputValidators } from '@millrace/plans';
+import type { Logger, Metrics } from '@millrace/telemetry';
+import type { LivePublisher, Producer } from '@millrace/transport';
+import { createRepeat } from '../repeat.ts';
+import { moveBatch } from './move-batch.ts';
+import type { MoveOptions } from './move-batch.ts';
+import { createResolveModel } from './resolve-model.ts';
+import { Interrupted } from './validate-batch.ts';
+
+/** What the batches of the OpenAI-compatible routes need of the scheduler. */
+export interface ClientBatchesOptions {
+  config: Config;
+  database: Database;
+  producer: Producer;
+  publisher: LivePublisher;
+  /** Whether this process leads. */
+  when: () => boolean;
+  metrics: Metrics;
+  log: Logger;
+  onError: (error: unknown) => void;
+}
+
+const LOOK_EVERY_MS = 500;
+/** Validating and expanding take processor time; more than these at once would only take turns. */
+const AT_ONCE = 4;
+const MOST_BATCHES = 1_000;
+const TIDY_EVERY_MS = 30_000;
+const TIDY_AT_A_TIME = 200;
+
+/** The services that validate clients' batches, run them, write their results, and remove what is not kept any longer. */
+export function openClientBatches(options: ClientBatchesOptions): Service[] {
+  const { config, database, when, log, onError } = options;
+  const blobs = openBlobStore(config);
+  let stopping = false;
+  const move = createMoveOptions(options, blobs, () => when() && !stopping);
+  const batches = createRepeat({
+    name: 'client batches',
+    everyMs: LOOK_EVERY_MS,
+    when,
+    work: () => moveAll(move, log),
+    onError,
+  });
+  return [
+    {
+      ...batches,
+      async stop() {
+        stopping = true;
+        await batches.stop();
+      },
+    },
+    createRepeat({
+      name: 'tidying of client files',
+      everyMs: TIDY_EVERY_MS,
+      when,
+      work: async () => {
+        await removeFiles(database, blobs, log);
+        await pruneClientBatches(database, config.setting.MILLRACE_JOB_RETENTION, TIDY_AT_A_TIME);
+      },
+      onError,
+    }),
+  ];
+}
+
+async function moveAll(move: MoveOptions, log: Logger): Promise<void> {
+  const open = await findOpenClientBatches(move.database, MOST_BATCHES);
+  const queue = open.values();
+  const work = async (): Promise<void> => {
+    for (const batch of queue) {
+      if (!move.mayGoOn()) return;
+      // One batch that cannot go on must not hold up the others.
+      await moveBatch(batch, move).catch((err: unknown) => {
+        if (!(err instanceof Interrupted))
+          log.warn({ batch: batch.id, tenant: batch.tenantId, err }, 'a batch could not go on');
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+}
+
+/** First the blob, then the row that knows of it: what goes wrong in between is done again. */
+async function removeFiles(database: Database, blobs: BlobStore, log: Logger): Promise<void> {
+  for (;;) {
+    const ids = await findAbandonedFiles(database, TIDY_AT_A_TIME);
+    for (const id of ids) await blobs.remove(id);
+    if (ids.length > 0) {
+      await forgetFiles(database, ids);
+      log.info({ count: ids.length }, 'removed files');
+    }
+    if (ids.length < TIDY_AT_A_TIME) return;
+  }
+}
+
+function createMoveOptions(
+  { config, database, producer, publisher, metrics, log, onError }: ClientBatchesOptions,
+  blobs: BlobStore,
+  mayGoOn: () => boolean,
+): MoveOptions {
+  const validators = createOutputValidators({ maxEntries: 500 });
+  const { limits, setting } = config;
+  const told = (work: Promise<unknown>): Promise<void> => work.then(() => undefined, onError);
+  const deliver = (deliveryIds: readonly string[]): Promise<void> =>
+    told(producer.enqueueDeliveries(deliveryIds.map((deliveryId) => ({ deliveryId, fence: 0, delayMs: 0 }))));
+  return {
+    database,
+    blobs,
+    mayGoOn,
+    now: Date.now,
+    maxLineBytes: limits.maxBodyBytes,
+    maxOpenJobsPerTenant: setting.MILLRACE_TENANT_MAX_OPEN_JOBS,
+    resolveModel: createResolveModel(config, createProviders(config).catalogue),
+    checkPlan: (plan: PlanNode) => {
+      const check = checkPlan(plan, { limits, isKnownTarget: () => true, validators });
+      return check.ok ? [] : check.errors;
+    },
+    wake: (jobs) => told(producer.enqueueJobs(jobs)),
+    announceCancelled: async (jobId, finished) => {
+      metrics.jobsEnded.inc({ type: finished.type, status: finished.status });
+      metrics.jobSeconds.observe({ type: finished.type }, finished.seconds);
+      await told(Promise.all([publisher.publishCancel(jobId), publisher.publishEvents(finished.events)]));
+      await deliver(finished.deliveryIds);
+    },
+    deliver,
+    onEnded: (batch: OpenClientBatch, status: string) => {
+      log.info(
+        { batch: batch.id, tenant: batch.tenantId, request_id: batch.requestId, status, count: batch.total },
+        'a batch ended',
+      );
+    },
+  };
+}
+
+function openBlobStore({ setting }: Config): BlobStore {
+  return createBlobStore({
+    address: setting.MILLRACE_BLOB_STORE,
+    s3: {
+      endpoint: setting.MILLRACE_BLOB_S3_ENDPOINT,
+      region: setting.MILLRACE_BLOB_S3_REGION,
+      accessKeyId: setting.MILLRACE_BLOB_S3_ACCESS_KEY_ID,
+      secretAccessKey: setting.MILLRACE_BLOB_S3_SECRET_ACCESS_KEY,
+    },
+  });
+}

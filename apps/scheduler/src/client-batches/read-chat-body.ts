@@ -1,0 +1,54 @@
+import type { CallNode } from '@millrace/contracts';
+import { readCount, readFields, readMetadata, refuseOthers } from './body-fields.ts';
+import type { Fields } from './body-fields.ts';
+import { missing } from './line-problem.ts';
+import { chatMessages, readConversation } from './read-conversation.ts';
+import type { Conversation } from './read-conversation.ts';
+import { readJsonSchema, refuseFormat } from './read-output-format.ts';
+
+/** What a request asks for besides its model. */
+export interface RequestBody extends Conversation {
+  output: CallNode['output'];
+  maxOutputTokens: number | undefined;
+  metadata: Record<string, string>;
+}
+
+const KNOWN = ['model', 'messages', 'max_completion_tokens', 'max_tokens', 'response_format', 'metadata'];
+
+/** Values that ask for what happens anyway. */
+const HARMLESS = {
+  n: [1],
+  stream: [false],
+  store: [false],
+  temperature: [1],
+  top_p: [1],
+  frequency_penalty: [0],
+  presence_penalty: [0],
+  logprobs: [false],
+  parallel_tool_calls: [true],
+  service_tier: ['auto', 'default'],
+};
+
+/** The body of a `/v1/chat/completions` line. Throws LineProblem for what a call cannot express. */
+export function readChatBody(body: Fields): RequestBody {
+  refuseOthers(body, 'body', KNOWN, HARMLESS);
+  if (body['messages'] === undefined) throw missing('body.messages');
+  return {
+    ...readConversation(body['messages'], 'body.messages', chatMessages),
+    output: readResponseFormat(body['response_format']),
+    maxOutputTokens:
+      readCount(body['max_completion_tokens'], 'body.max_completion_tokens') ??
+      readCount(body['max_tokens'], 'body.max_tokens'),
+    metadata: readMetadata(body['metadata'], 'body.metadata'),
+  };
+}
+
+function readResponseFormat(value: unknown): CallNode['output'] {
+  if (value === undefined || value === null) return undefined;
+  const param = 'body.response_format';
+  const format = readFields(value, param);
+  refuseOthers(format, param, ['type', 'json_schema']);
+  return format['type'] === 'json_schema'
+    ? readJsonSchema(format['json_schema'], `${param}.json_schema`)
+    : refuseFormat(format['type'], param);
+}

@@ -1,0 +1,67 @@
+import type { ClientLineResult } from '@millrace/ledger';
+import { toChatCompletion, toResponse } from './answer-bodies.ts';
+
+/** A line of an output or error file, in OpenAI's format. */
+export function toResultLine(line: ClientLineResult, endpoint: string): { isError: boolean; text: string } {
+  if (line.status === 'completed' && !line.erased) {
+    const body = endpoint === '/v1/responses' ? toResponse(line) : toChatCompletion(line);
+    return { isError: false, text: write(line, { status_code: 200, body }, null) };
+  }
+  if (line.status === 'expired') return { isError: true, text: write(line, null, EXPIRED) };
+  if (line.status === 'cancelled') return { isError: true, text: write(line, null, CANCELLED) };
+  return { isError: true, text: write(line, toRefusal(line), null) };
+}
+
+/** A line that never became a job: the batch was over before. */
+export function toMissedLine(batchId: string, number: number, customId: string, cancelled: boolean): string {
+  const line = { jobId: `${batchId}_${number}`, customId };
+  return write(line, null, cancelled ? CANCELLED : EXPIRED);
+}
+
+/** As OpenAI words it (platform.openai.com, "Batch expiration"). */
+const EXPIRED = {
+  code: 'batch_expired',
+  message: 'This request could not be executed before the completion window expired.',
+};
+const CANCELLED = {
+  code: 'batch_cancelled',
+  message: 'This request was not executed because the batch was cancelled.',
+};
+
+function write(
+  line: Pick<ClientLineResult, 'jobId' | 'customId'>,
+  response: { status_code: number; body: object } | null,
+  error: { code: string; message: string } | null,
+): string {
+  return `${JSON.stringify({
+    id: `batch_req_${line.jobId}`,
+    custom_id: line.customId,
+    response: response && {
+      status_code: response.status_code,
+      // The job: `GET /v1/jobs/{id}/steps` shows every attempt and the vendor's own request ids.
+      request_id: line.jobId,
+      body: response.body,
+    },
+    error,
+  })}\n`;
+}
+
+/** What the vendor said, or what it would say. */
+function toRefusal({ error, erased }: ClientLineResult): { status_code: number; body: object } {
+  const status = error?.provider?.status ?? 500;
+  const status_code = status >= 400 && status < 600 ? status : 500;
+  return {
+    status_code,
+    body: {
+      error: {
+        message: erased ? 'The content of this answer was deleted.' : (error?.message ?? NOT_RUN),
+        type: status_code >= 500 ? 'server_error' : 'invalid_request_error',
+        param: null,
+        code: erased ? 'content_erased' : (error?.code ?? 'not_run'),
+      },
+    },
+  };
+}
+
+const NOT_RUN =
+  'This request could not be run: the configuration has changed, or its idempotency key was taken.';

@@ -1,0 +1,152 @@
+import type { BlobStore } from '@millrace/blobs';
+import { createId } from '@millrace/contracts';
+import { crashPoint } from '@millrace/faults';
+import { beginClientFinalizing, finishClientBatch, readClientResults } from '@millrace/ledger';
+import type { ClientBatch, ClientBatchUsage, ClientLineResult, Database } from '@millrace/ledger';
+import { customIdOf } from './read-line.ts';
+import { readLines } from './read-lines.ts';
+import { toMissedLine, toResultLine } from './result-line.ts';
+import { Interrupted } from './validate-batch.ts';
+
+/** What writing the results needs. */
+export interface WriteResultsOptions {
+  database: Database;
+  blobs: BlobStore;
+  maxLineBytes: number;
+  mayGoOn: () => boolean;
+}
+
+/** As OpenAI's, unless the batch says otherwise. */
+const FILE_LIFE_SECONDS = 30 * 86_400;
+const LINES_AT_A_TIME = 200;
+
+/**
+ * Writes the output and error files of a batch none of whose lines is open, and ends it. Whoever does it again after a crash
+ * writes the same contents to the same places. Streams: it holds some lines at a time. Returns the batch's final state and
+ * the webhooks to deliver, null when it had ended. Throws BlobStoreUnavailable, LedgerUnavailable, Interrupted.
+ */
+export async function writeResults(
+  batch: ClientBatch,
+  options: WriteResultsOptions,
+): Promise<{ status: string; deliveryIds: string[] } | null> {
+  const { database, blobs } = options;
+  const files = await beginClientFinalizing(database, batch.id, {
+    outputFileId: createId('file'),
+    errorFileId: createId('file'),
+  });
+  if (!files) return null;
+  crashPoint('client-batch.finalizing', batch.id);
+
+  const tally = newTally();
+  const output = await writeLines(blobs, files.outputFileId, outputLines(batch, options));
+  const errors = await writeLines(blobs, files.errorFileId, errorLines(batch, options, tally));
+  crashPoint('client-batch.results-written', batch.id);
+
+  const ended = await finishClientBatch(database, {
+    batchId: batch.id,
+    ...tally,
+    output,
+    errors,
+    fileLifeSeconds: FILE_LIFE_SECONDS,
+  });
+  crashPoint('client-batch.ended', batch.id);
+  return ended;
+}
+
+/** What the lines come to, counted while they are read for the error file. */
+interface Tally {
+  completed: number;
+  failed: number;
+  expired: number;
+  usage: ClientBatchUsage;
+}
+
+function newTally(): Tally {
+  const usage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, reasoningTokens: 0 };
+  return { completed: 0, failed: 0, expired: 0, usage };
+}
+
+/** Null when there is no line: then no file is made. */
+async function writeLines(
+  blobs: BlobStore,
+  fileId: string,
+  lines: AsyncGenerator<string, void>,
+): Promise<{ id: string; bytes: number } | null> {
+  const first = await lines.next();
+  if (first.done) return null;
+  async function* bytes(line: string): AsyncIterable<Uint8Array> {
+    yield Buffer.from(line);
+    for await (const each of lines) yield Buffer.from(each);
+  }
+  return { id: fileId, ...(await blobs.write(fileId, bytes(first.value))) };
+}
+
+async function* outputLines(batch: ClientBatch, options: WriteResultsOptions): AsyncGenerator<string, void> {
+  for await (const line of results(batch, options)) {
+    const { isError, text } = toResultLine(line, batch.endpoint);
+    if (!isError) yield text;
+  }
+}
+
+async function* errorLines(
+  batch: ClientBatch,
+  options: WriteResultsOptions,
+  tally: Tally,
+): AsyncGenerator<string, void> {
+  for await (const line of results(batch, options)) {
+    count(tally, line);
+    const { isError, text } = toResultLine(line, batch.endpoint);
+    if (isError) yield text;
+  }
+  const cancelled = batch.status === 'cancelling';
+  for await (const { number, customId } of missedLines(batch, options)) {
+    if (!cancelled) {
+      tally.failed += 1;
+      tally.expired += 1;
+    }
+    yield toMissedLine(batch.id, number, customId, cancelled);
+  }
+}
+
+function count(tally: Tally, line: ClientLineResult): void {
+  if (line.status === 'completed') tally.completed += 1;
+  if (line.status === 'failed' || line.status === 'expired') tally.failed += 1;
+  if (line.status === 'expired') tally.expired += 1;
+  tally.usage.inputTokens += line.inputTokens;
+  tally.usage.cachedInputTokens += line.cachedInputTokens;
+  tally.usage.outputTokens += line.outputTokens;
+  tally.usage.reasoningTokens += line.reasoningTokens;
+}
+
+async function* results(
+  batch: ClientBatch,
+  { database, mayGoOn }: WriteResultsOptions,
+): AsyncGenerator<ClientLineResult, void> {
+  let after = 0;
+  for (;;) {
+    if (!mayGoOn()) throw new Interrupted();
+    const page = await readClientResults(database, batch.id, after, LINES_AT_A_TIME);
+    yield* page;
+    const last = page.at(-1);
+    if (!last) return;
+    after = last.line;
+  }
+}
+
+/** The lines that had not become jobs when the batch was over. */
+async function* missedLines(
+  batch: ClientBatch,
+  { blobs, maxLineBytes }: WriteResultsOptions,
+): AsyncGenerator<{ number: number; customId: string }, void> {
+  if (batch.expandedLines >= batch.total) return;
+  const content = await blobs.read(batch.inputFileId, batch.expandedBytes);
+  if (!content) return;
+  try {
+    const from = { fromLine: batch.expandedLines + 1, fromByte: batch.expandedBytes, maxLineBytes };
+    for await (const { number, text } of readLines(content.stream, from)) {
+      yield { number, customId: customIdOf(text, number) };
+    }
+  } finally {
+    content.stream.destroy();
+  }
+}

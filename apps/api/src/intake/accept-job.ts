@@ -58,7 +58,7 @@ export function acceptJob(options: AcceptJobOptions): RequestHandler {
     if (result.outcome === 'in_progress') throw keyInProgress();
     if (result.outcome === 'replayed') return answerReplay(request, response, options, result.jobId);
 
-    options.wakes.push({ jobId: job.id, priority: job.priority });
+    options.wakes.push({ jobId: job.id, priority: job.priority, tenantId: job.tenantId });
     Object.assign(contextOf(response).event, { job: job.id, type: job.type, priority: job.priority });
     await answerAccepted(request, response, options, job, result);
   };

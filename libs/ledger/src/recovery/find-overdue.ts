@@ -3,7 +3,8 @@ import type { Queryable } from '../database.ts';
 
 /** Rows whose `wake_at` has passed: nobody touched them in time, so their wakes are put on the queues again. */
 export interface Overdue {
-  jobs: { jobId: string; priority: Priority }[];
+  /** `tenantId` of jobs that nobody has begun; null for the others. */
+  jobs: { jobId: string; priority: Priority; tenantId: string | null }[];
   steps: {
     jobId: string;
     key: string;
@@ -19,7 +20,7 @@ export interface Overdue {
 }
 
 const JOBS = `
-SELECT id AS "jobId", priority FROM jobs
+SELECT id AS "jobId", priority, CASE WHEN status = 'queued' THEN tenant_id END AS "tenantId" FROM jobs
 WHERE wake_at < now() AND finished_at IS NULL ORDER BY wake_at LIMIT $1`;
 
 /** Who pays for a step, as a {@link Charge}; in a place where `s` is a step. */

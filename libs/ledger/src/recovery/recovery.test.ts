@@ -64,7 +64,9 @@ describe('what is overdue', () => {
     await ledger.passTime(4_500);
     expect(await sweep()).toEqual(nothing);
     await ledger.passTime(1_000);
-    expect((await findOverdue(database, 10)).jobs).toEqual([{ jobId, priority: 'background' }]);
+    expect((await findOverdue(database, 10)).jobs).toEqual([
+      { jobId, priority: 'background', tenantId: testTenant },
+    ]);
   });
 
   it('is a step whose wake was lost, with what its wake must carry', async () => {

@@ -11,6 +11,8 @@ import { requireConnection } from './require-connection.ts';
 /** Wakes of one job collapse while one is queued. */
 export interface JobWakeRequest extends JobWake {
   priority: Priority;
+  /** Whose new job it is: tenants take turns. Without it the job was begun before, and goes before the new ones of its class. */
+  tenantId?: string | null;
   delayMs?: number;
 }
 
@@ -97,7 +99,7 @@ export function createProducer(options: ProducerOptions): Producer {
     redis,
     names,
     weightOf,
-    unitOf: (queue) => placeTokens(tokensPerMinuteOf(poolOfQueue(queue))),
+    unitOf: (queue) => (queue === jobsQueue ? 1 : placeTokens(tokensPerMinuteOf(poolOfQueue(queue)))),
     onError,
   });
   /** Piece by piece, so that a number never is on its way for long. */
@@ -118,13 +120,20 @@ export function createProducer(options: ProducerOptions): Producer {
     async enqueueJobs(wakes) {
       if (wakes.length === 0) return;
       await requireConnection(redis);
-      await jobs.addBulk(
-        wakes.map(({ jobId, priority, delayMs }) => ({
-          name: 'advance',
-          data: { jobId },
-          opts: { jobId: wakeId(jobId), priority: priorityNumber(priority), ...delayed(delayMs ?? 0) },
-        })),
-      );
+      for (const some of inPieces(wakes.map(withTurn))) {
+        const numbers = await order.number(jobs, some);
+        await jobs.addBulk(
+          some.map(({ id, jobId, priority, delayMs }, index) => ({
+            name: 'advance',
+            data: { jobId },
+            opts: {
+              jobId: id,
+              priority: numbers[index] ?? priorityNumber(priority),
+              ...delayed(delayMs ?? 0),
+            },
+          })),
+        );
+      }
     },
     async enqueueSteps(wakes) {
       if (wakes.length === 0) return;
@@ -156,7 +165,7 @@ export function createProducer(options: ProducerOptions): Producer {
     async makeRoom() {
       await requireConnection(redis);
       let renumbered = 0;
-      for (const queue of pools.values()) renumbered += await order.rebase(queue);
+      for (const queue of [jobs, ...pools.values()]) renumbered += await order.rebase(queue);
       return renumbered;
     },
     get queues() {
@@ -166,6 +175,12 @@ export function createProducer(options: ProducerOptions): Producer {
       await Promise.all([jobs, webhooks, ...pools.values()].map((queue) => queue.close()));
     },
   };
+}
+
+/** One job costs as much as another. */
+function withTurn({ tenantId, ...wake }: JobWakeRequest) {
+  const charge = tenantId ? { tenantId, tier: '', tokens: 1, aged: false } : null;
+  return { ...wake, id: wakeId(wake.jobId), charge };
 }
 
 function withId(wake: StepWakeRequest): StepWakeRequest & { id: string } {

@@ -89,6 +89,20 @@ describe('wakes', () => {
     expect(await handled(5)).toEqual(['realtime 1', 'realtime 2', 'standard 1', 'standard 2', 'background']);
   });
 
+  it('of new jobs let tenants take turns, and those of jobs that were begun go before them', async () => {
+    const large = Array.from({ length: 600 }, (_, index) => jobWake(`large ${index}`, { tenantId: 'large' }));
+    await transport.producer.enqueueJobs(large);
+    await transport.producer.enqueueJobs([jobWake('small 1', { tenantId: 'small' })]);
+    await transport.producer.enqueueJobs([jobWake('small 2', { tenantId: 'small' }), jobWake('begun')]);
+    const order = await handled(8);
+    expect(order[0]).toBe('begun');
+    expect(order.indexOf('small 1')).toBeLessThanOrEqual(3);
+    expect(order).toContain('small 2');
+    expect(order.filter((each) => each.startsWith('large'))).toEqual(
+      large.slice(0, 5).map(({ jobId }) => jobId),
+    );
+  });
+
   it('all carry a priority: one without would go before every other', async () => {
     const step = {
       jobId: 'j',

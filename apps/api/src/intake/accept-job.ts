@@ -1,6 +1,6 @@
 import { ProblemError, isTerminal } from '@millrace/contracts';
 import type { JobObject, PlanNode } from '@millrace/contracts';
-import { crashPoint } from '@millrace/faults';
+import { crashPoint, hasDefect } from '@millrace/faults';
 import { findAccepted, findJob } from '@millrace/ledger';
 import type { AcceptResult, Database, JobForecast, NewJob } from '@millrace/ledger';
 import type { Metrics } from '@millrace/telemetry';
@@ -77,7 +77,7 @@ function readOrigin(request: Request, response: Response, options: AcceptJobOpti
   return {
     tenantId: auth.tenantId,
     apiKeyId: auth.keyId,
-    idempotencyKey,
+    idempotencyKey: hasDefect('skip-idempotency') ? null : idempotencyKey,
     fingerprint: fingerprintOf('POST', '/v1/jobs', body),
     requestId: contextOf(response).requestId,
     traceparent: readTraceparent(request.headers.traceparent),

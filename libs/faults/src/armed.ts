@@ -4,8 +4,8 @@ import { createArmedFaults } from './create-armed-faults.ts';
  * The door that `node --conditions=millrace-chaos` opens instead of inert.ts. The counters in here are state of the
  * module, because a crash point is called from everywhere and must cost nothing to those who know nothing of it.
  */
-const faults = createArmedFaults(process.env['CHAOS_DIRECTORY'] ?? null, () =>
-  process.kill(process.pid, 'SIGKILL'),
+const faults = createArmedFaults(process.env['CHAOS_DIRECTORY'] ?? null, (signal) =>
+  process.kill(process.pid, signal),
 );
 
 /** Kills this process if the orders in CHAOS_DIRECTORY say so. */

@@ -48,6 +48,13 @@ it('knows a job by the idempotency key under which another process let it pass',
   expect(kill).toHaveBeenCalledTimes(1);
 });
 
+it('stops the process instead where the order says so', () => {
+  const kill = vi.fn();
+  order({ crash: { id: 'order-4', point: 'p', passing: 1, about: null, signal: 'SIGSTOP' } });
+  createArmedFaults(directory, kill).crashPoint('p');
+  expect(kill).toHaveBeenCalledWith('SIGSTOP');
+});
+
 it('counts the passings of all processes together', () => {
   const kill = vi.fn();
   order({ crash: { id: 'order-3', point: 'p', passing: 3, about: null } });

@@ -16,6 +16,8 @@ export interface CrashOrder {
   readonly passing: number;
   /** Only passings that are about this (a job's id or its idempotency key); null: any. */
   readonly about: string | null;
+  /** SIGSTOP: the process stands still until somebody lets it go on. Default: SIGKILL. */
+  readonly signal?: 'SIGKILL' | 'SIGSTOP';
 }
 
 /** A line of `landed.jsonl`. */
@@ -41,7 +43,10 @@ const NO_ORDERS: FaultOrders = { crash: null, defects: [] };
  * A point that gives several names of one thing makes them known to all processes (`aliases.jsonl`), so that an order
  * for an idempotency key finds the job that it became.
  */
-export function createArmedFaults(directory: string | null, kill: () => void): ArmedFaults {
+export function createArmedFaults(
+  directory: string | null,
+  kill: (signal: 'SIGKILL' | 'SIGSTOP') => void,
+): ArmedFaults {
   if (directory === null) return { crashPoint: () => undefined, hasDefect: () => false };
   const ordersFile = join(directory, 'orders.json');
   const aliasesFile = join(directory, 'aliases.jsonl');
@@ -94,7 +99,7 @@ export function createArmedFaults(directory: string | null, kill: () => void): A
         at: new Date().toISOString(),
       };
       appendFileSync(join(directory, 'landed.jsonl'), `${JSON.stringify(landed)}\n`);
-      kill();
+      kill(crash.signal ?? 'SIGKILL');
     },
     hasDefect: (name) => readOrders().defects.includes(name),
   };

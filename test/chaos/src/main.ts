@@ -1,9 +1,10 @@
 import { parseArgs } from 'node:util';
 import { crashPoints } from './campaigns/crash-points.ts';
+import { defects } from './campaigns/defects.ts';
 import type { Campaign } from './campaigns/campaign.ts';
 import { printSummary } from './print-summary.ts';
 
-const campaigns: readonly Campaign[] = [crashPoints];
+const campaigns: readonly Campaign[] = [crashPoints, defects];
 
 const { values } = parseArgs({
   options: {

@@ -10,6 +10,7 @@ export interface CrashOrder {
   passing: number;
   /** The submission's idempotency key. */
   about: string;
+  signal?: 'SIGKILL' | 'SIGSTOP';
 }
 
 /** A crash that happened, as the dying process wrote it. */

@@ -4,7 +4,7 @@ import { createFleet } from '@millrace/capacity';
 import { poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import type { PlanNode, Service } from '@millrace/contracts';
-import { openDatabase } from '@millrace/ledger';
+import { createKnownDurations, openDatabase } from '@millrace/ledger';
 import type { Database } from '@millrace/ledger';
 import { checkPlan, createOutputValidators } from '@millrace/plans';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
@@ -30,6 +30,7 @@ import { createApp } from './http/create-app.ts';
 import { createHttpServer } from './http/http-server.ts';
 import { acceptJob } from './intake/accept-job.ts';
 import { createBackpressure } from './intake/backpressure.ts';
+import { createCheckLane } from './intake/check-lane.ts';
 import { createWakeQueue } from './intake/enqueue-wakes.ts';
 import { createFindOversize } from './intake/find-oversize.ts';
 import { createOpenJobs } from './intake/open-jobs.ts';
@@ -132,7 +133,19 @@ export function createApi(
           waitForEnd,
           metrics,
           requireIdempotencyKey: setting.MILLRACE_REQUIRE_IDEMPOTENCY_KEY,
-          prepare: { checkPlan: createPlanCheck(config), limits: config.limits, listedHosts, now: Date.now },
+          prepare: {
+            checkPlan: createPlanCheck(config),
+            checkLane: createCheckLane({
+              targetsOf: (reference) => targetsOf(config, reference),
+              batching: new Set(providersWithBatches(config)),
+              durations: createKnownDurations(listing, Date.now),
+              marginMs: setting.MILLRACE_BATCH_ESCAPE_MARGIN,
+              onError,
+            }),
+            limits: config.limits,
+            listedHosts,
+            now: Date.now,
+          },
         }),
       }),
       webhookRoutes({
@@ -237,13 +250,22 @@ function open(
 }
 
 /** Which pools a call may go to: its own first, then those of its route's other targets and fallbacks. */
-function createPoolsOf({ routes, pools }: Config): PoolsOf {
-  return ({ route: name, model }) => {
-    const route = name === undefined ? undefined : routes.get(name);
-    const targets = route ? [...route.targets.map(({ target }) => target), ...route.fallback] : [];
-    const known = model === undefined ? targets : [model];
-    return [...new Set(known.map((target) => poolOf(pools, target)))];
-  };
+function createPoolsOf(config: Config): PoolsOf {
+  return (reference) => [
+    ...new Set(targetsOf(config, reference).map((target) => poolOf(config.pools, target))),
+  ];
+}
+
+/** The targets that a call may go to. */
+function targetsOf({ routes }: Config, { route: name, model }: Parameters<PoolsOf>[0]): readonly string[] {
+  const route = name === undefined ? undefined : routes.get(name);
+  const targets = route ? [...route.targets.map(({ target }) => target), ...route.fallback] : [];
+  return model === undefined ? targets : [model];
+}
+
+/** Servers of one's own that speak OpenAI's dialect have no batch API that could be relied on. */
+function providersWithBatches({ providers }: Config): string[] {
+  return [...providers.values()].filter(({ kind }) => kind !== 'openai_compatible').map(({ name }) => name);
 }
 
 /** The plan check with this deployment's caps, routes and providers. */

@@ -2,13 +2,20 @@ import { lookup } from 'node:dns';
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
-import { createProviders, isListed, splitTarget } from '@millrace/calls';
+import { createBatchPorts, createProviders, isListed, splitTarget } from '@millrace/calls';
 import { createFleet } from '@millrace/capacity';
 import { poolOf, tokensPerMinuteOf, weightOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import { deliveryWakeSchema, jobWakeSchema, stepWakeSchema } from '@millrace/contracts';
 import type { Service } from '@millrace/contracts';
-import { failJob, findEarlierAnswer, findLastSequence, openDatabase, renewClaims } from '@millrace/ledger';
+import {
+  createKnownDurations,
+  failJob,
+  findEarlierAnswer,
+  findLastSequence,
+  openDatabase,
+  renewClaims,
+} from '@millrace/ledger';
 import { createOutputValidators, createSplitCache, defaultPlanLimits } from '@millrace/plans';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
 import { announce, closeOnStop, createOperationsServer } from '@millrace/telemetry';
@@ -34,6 +41,7 @@ import type { RunCallDependencies } from './calls/run-call.ts';
 import { createFleetMember } from './fleet/fleet-member.ts';
 import { createPoolMeter } from './fleet/pool-meter.ts';
 import { createAdvancer } from './jobs/create-advancer.ts';
+import { createLanePlacer } from './jobs/lane-placer.ts';
 import type { AdvanceDependencies } from './jobs/create-advancer.ts';
 import { openRouting } from './routing/open-routing.ts';
 import { createPatience } from './patience.ts';
@@ -137,6 +145,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     breakers,
     isUsable,
     poolOf: poolOfTarget,
+    onLastResort: () => metrics.degradedSteps.inc({ how: 'cheapest' }),
     onError,
   });
   const { router } = routing;
@@ -146,6 +155,17 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     producer,
     publisher,
     claims,
+    lanes: createLanePlacer({
+      durations: createKnownDurations(database, Date.now),
+      providers,
+      batching: new Set(createBatchPorts(config, catalogue).keys()),
+      catalogue,
+      routes: config.routes,
+      collectAgeMs: setting.MILLRACE_BATCH_COLLECT_AGE,
+      marginMs: setting.MILLRACE_BATCH_ESCAPE_MARGIN,
+      callTimeoutMs: setting.MILLRACE_CALL_TIMEOUT,
+      now: Date.now,
+    }),
     router,
     limits: {
       ...defaultPlanLimits,

@@ -61,24 +61,3 @@ function flexOr({ flex, batch }: LaneQuestion, timeLeftMs: number, reason: strin
   if (!flex.isAvailable || flex.takesMs > timeLeftMs - batch.marginMs) return realtime(reason);
   return { lane: 'flex', reason, escapeAfterMs: null };
 }
-
-/** How long a batch is believed to take while nobody has seen enough of them: providers promise 24 h and mostly need less. */
-const UNKNOWN_BATCH_MS = 20 * 3_600_000;
-const ENOUGH_BATCHES = 10;
-
-/**
- * Within which time a target's batches are answered, 99 in 100, from what has been seen: `p99Ms` of `count` batches. Few
- * sightings are trusted less, and ten at least are needed.
- */
-export function expectedBatchMs(known: { count: number; p99Ms: number } | undefined): number {
-  if (!known || known.count < ENOUGH_BATCHES) return UNKNOWN_BATCH_MS;
-  return Math.min(UNKNOWN_BATCH_MS, known.p99Ms * (1 + 2 / Math.sqrt(known.count)));
-}
-
-/**
- * What is kept before a deadline for the way back to realtime: what is configured, or twice what escaped steps were seen to
- * need, 99 in 100.
- */
-export function escapeMarginMs(configuredMs: number, seenP99Ms: number | null): number {
-  return Math.max(configuredMs, 2 * (seenP99Ms ?? 0));
-}

@@ -1,4 +1,4 @@
-export { chooseLane, escapeMarginMs, expectedBatchMs } from './choose-lane.ts';
+export { chooseLane } from './choose-lane.ts';
 export type { BatchRefusal, LaneAnswer, LaneQuestion } from './choose-lane.ts';
 export { chooseTarget } from './choose-target.ts';
 export type { ChosenTarget, TargetChoice, TargetView } from './choose-target.ts';

@@ -29,6 +29,7 @@ const providerSchema = z.strictObject({
 const routeSchema = z.strictObject({
   targets: z.array(z.strictObject({ target, weight: z.number().positive().default(1) })).min(1),
   fallback: z.array(target).default([]),
+  batch: z.boolean().optional(),
   degraded: z
     .union([
       z.enum(['wait', 'fail']),

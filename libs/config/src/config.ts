@@ -36,8 +36,8 @@ export interface PoolConfig {
     fixed?: boolean;
     backgroundShare?: number;
   };
-  /** Tokens that may wait in provider batches at a time; null where nobody has set a limit. */
-  enqueuedBatchTokens: number | null;
+  /** Tokens that may wait in provider batches at a time; absent where nobody has set a limit. */
+  enqueuedBatchTokens?: number;
 }
 
 /** After how long in a class of priority a waiting step is raised to the next one. */
@@ -51,6 +51,8 @@ export interface RouteConfig {
   targets: readonly { target: string; weight: number }[];
   fallback: readonly string[];
   degraded: DegradedMode;
+  /** False: calls of the route never ride in a provider's batch. Absent: they may. */
+  batch?: boolean;
 }
 
 /**

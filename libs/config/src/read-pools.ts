@@ -16,13 +16,14 @@ export function readPools(
     const provider = findProvider(name, entry.targets, providers, problems);
     if (provider !== null) {
       const limits = toLimits(name, entry, problems);
-      const enqueuedBatchTokens = entry.enqueued_batch_tokens ?? null;
-      pools.set(name, { name, provider, targets: entry.targets, limits, enqueuedBatchTokens });
+      const enqueued = entry.enqueued_batch_tokens;
+      const batches = enqueued === undefined ? {} : { enqueuedBatchTokens: enqueued };
+      pools.set(name, { name, provider, targets: entry.targets, limits, ...batches });
     }
   }
   for (const provider of providers.keys()) {
     if (!pools.has(provider)) {
-      pools.set(provider, { name: provider, provider, targets: [], limits: {}, enqueuedBatchTokens: null });
+      pools.set(provider, { name: provider, provider, targets: [], limits: {} });
     }
   }
   return pools;

@@ -38,7 +38,8 @@ export function readRoutes(
         `routes.${name}.degraded.use: ${degraded.target} is one of the route's own targets, so it would be down too`,
       );
     }
-    routes.set(name, { targets: route.targets, fallback: route.fallback, degraded });
+    const forbidden = route.batch === false ? { batch: false } : {};
+    routes.set(name, { targets: route.targets, fallback: route.fallback, ...forbidden, degraded });
   }
   return routes;
 }

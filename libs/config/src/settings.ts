@@ -19,6 +19,12 @@ const list = z.string().transform((value) =>
     .map((each) => each.trim())
     .filter((each) => each !== ''),
 );
+const workerRange = z
+  .string()
+  .regex(/^\d+(\.\.\d+)?$/, 'a number, or two with ".." between them')
+  .transform((value) => value.split('..').map(Number))
+  .transform(([least = 1, most = least]) => ({ least, most }))
+  .refine(({ least, most }) => least >= 1 && least <= most && most <= 64, 'from 1 to 64, the smaller first');
 const postgresUrl = z.string().regex(/^postgres(ql)?:\/\//, 'a postgres:// address');
 const redisUrl = z.string().regex(/^(rediss?|unix):\/\//, 'a redis:// address');
 const httpUrl = z.url({ protocol: /^https?$/, error: 'an http(s) address' });
@@ -188,7 +194,7 @@ export const settings = {
   MILLRACE_BATCH_ESCAPE_MARGIN: setting(
     duration,
     '15m',
-    ['worker', 'scheduler'],
+    ['api', 'worker'],
     'Least time before its deadline at which a step leaves the batch lane for realtime; experience lengthens it.',
   ),
   MILLRACE_JOB_RETENTION: setting(
@@ -254,7 +260,12 @@ export const settings = {
     ['stack'],
     'Where the local stack keeps PostgreSQL, Redis and the bootstrap key.',
   ),
-  MILLRACE_WORKERS: setting(whole(1, 64), '1', ['stack'], 'Worker processes of the local stack.'),
+  MILLRACE_WORKERS: setting(
+    workerRange,
+    '1',
+    ['stack'],
+    'Worker processes of the local stack: a number, or a range such as `1..4` within which it follows the work.',
+  ),
   MILLRACE_LOG_FORMAT: setting(
     z.enum(['pretty', 'json']),
     'pretty',

@@ -19,6 +19,7 @@ import type {
 import type { NewJob } from '@millrace/ledger';
 import { parseBody } from '../http/parse.ts';
 import { checkWebhookUrl } from '../webhooks/check-webhook-url.ts';
+import type { CheckLane } from './check-lane.ts';
 import { checkMetadata } from './check-metadata.ts';
 
 /** What a plan's schema cannot say; made from `checkPlan` of libs/plans by main. */
@@ -28,6 +29,7 @@ export type CheckPlan = (
 
 export interface PrepareOptions {
   checkPlan: CheckPlan;
+  checkLane?: CheckLane;
   limits: Readonly<RequestLimits>;
   /** Hosts that webhooks may reach although they are private. */
   listedHosts: readonly string[];
@@ -50,19 +52,21 @@ export function prepareJob(body: unknown, origin: JobOrigin, options: PrepareOpt
   const { plan, options: wanted } = splitJobRequest(parseBody(jobRequestSchema, body));
   const check = options.checkPlan(plan);
   if (!check.ok) throw new ProblemError(check.code, check.detail, { errors: check.errors });
-  if (wanted.lane === 'batch') throw refuseBatchLane();
   checkMetadata(wanted.metadata, options.limits);
   if (wanted.webhook) checkWebhookUrl(wanted.webhook.url, options.listedHosts, 'webhook.url');
+  const deadlineAt = readDeadline(wanted.deadline, now);
+  options.checkLane?.(plan, wanted, deadlineAt === null ? null : deadlineAt - now);
   return {
     ...origin,
     id: createId('job', now),
     type: plan.type,
     priority: wanted.priority,
     lane: wanted.lane,
+    onLate: wanted.on_late,
     content: { plan, input: wanted.input, params: wanted.params ?? {} },
     metadata: wanted.metadata,
     webhook: readWebhook(wanted),
-    deadlineAt: readDeadline(wanted.deadline, now),
+    deadlineAt,
     maxCostMicroUsd: wanted.max_cost_usd === undefined ? null : parseUsd(wanted.max_cost_usd),
   };
 }
@@ -91,12 +95,6 @@ function readDeadline(text: string | undefined, now: number): number | null {
   if (deadlineAt <= now) throw refuseDeadline('is in the past');
   if (deadlineAt > LATEST_AT) throw refuseDeadline('is too far away');
   return deadlineAt;
-}
-
-/** Taking it and running it at the full price would be a lie about money. */
-function refuseBatchLane(): ProblemError {
-  const message = 'the batch lane is not available in this version; use "auto" or "realtime"';
-  return new ProblemError('validation_failed', `lane: ${message}`, { errors: [{ path: 'lane', message }] });
 }
 
 function refuseDeadline(message: string): ProblemError {

@@ -4,7 +4,7 @@ import type { BatchRecord } from '@millrace/ledger';
 import type { BatchPort } from '@millrace/providers';
 import { ClaimLost } from './claim-lost.ts';
 import { finishBatch } from './finish-batch.ts';
-import type { KnownDurations } from './known-durations.ts';
+import type { KnownDurations } from '@millrace/ledger';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { note } from './note.ts';
 import { outcomeOf, pollBatch } from './poll-batch.ts';

@@ -4,7 +4,7 @@ import { createRepeat } from '../repeat.ts';
 import { createBatchRunner } from './batch-runner.ts';
 import { collect } from './collect.ts';
 import { escapeLate } from './escape.ts';
-import { createKnownDurations } from './known-durations.ts';
+import { createKnownDurations } from '@millrace/ledger';
 import type { LaneDependencies } from './lane-dependencies.ts';
 
 const MEASURE_EVERY_MS = 5_000;

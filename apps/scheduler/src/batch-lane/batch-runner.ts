@@ -2,7 +2,7 @@ import type { Service } from '@millrace/contracts';
 import { claimBatches, renewBatchClaim } from '@millrace/ledger';
 import type { BatchRecord } from '@millrace/ledger';
 import { advanceBatch } from './advance-batch.ts';
-import type { KnownDurations } from './known-durations.ts';
+import type { KnownDurations } from '@millrace/ledger';
 import type { LaneDependencies } from './lane-dependencies.ts';
 
 const LEASE_MS = 60_000;

@@ -3,7 +3,7 @@ import { countOpenLines } from '@millrace/ledger';
 import type { BatchRecord } from '@millrace/ledger';
 import type { BatchLineResult, BatchPort, ProviderBatch } from '@millrace/providers';
 import { finishBatch } from './finish-batch.ts';
-import type { KnownDurations } from './known-durations.ts';
+import type { KnownDurations } from '@millrace/ledger';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { lineNumber } from './line-name.ts';
 import { note } from './note.ts';

@@ -241,6 +241,7 @@ async function toSituation(
     lastFingerprint: step.repair?.fingerprint ?? null,
     ambiguousPolicy: step.ambiguousPolicy,
     target: step.target,
+    lane: step.lane,
     ...(await findWayOn(dependencies, step, happening)),
   };
 }

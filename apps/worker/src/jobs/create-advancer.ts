@@ -15,6 +15,7 @@ import type { LivePublisher, Producer } from '@millrace/transport';
 import type { Claims } from '../calls/claims.ts';
 import type { TargetRouter } from '../routing/router.ts';
 import { estimateTokens } from './estimate-tokens.ts';
+import type { LanePlacer } from './lane-placer.ts';
 
 export interface AdvanceDependencies {
   database: Database;
@@ -22,6 +23,7 @@ export interface AdvanceDependencies {
   publisher: LivePublisher;
   claims: Claims;
   router: Pick<TargetRouter, 'place'>;
+  lanes: LanePlacer;
   limits: PlanLimits;
   splits: SplitCache;
   onFinished: (finished: FinishedJob) => void;
@@ -102,7 +104,8 @@ async function decide(dependencies: AdvanceDependencies, state: JobState): Promi
     return { kind: 'finish', status: 'completed', output: advance.output, error: null };
   }
   if (advance.kind === 'failed') return failed(advance.error);
-  const placed = advance.wanted.map((wanted) => place(dependencies, wanted));
+  await dependencies.lanes.prepare(state);
+  const placed = advance.wanted.map((wanted) => place(dependencies, state, wanted));
   for (const { key } of advance.wanted) {
     crashPoint(key.includes('reduce') ? 'advance.reduce' : 'advance.step', state.jobId);
   }
@@ -117,10 +120,12 @@ async function decide(dependencies: AdvanceDependencies, state: JobState): Promi
   return { kind: 'wait', steps: estimated, abandoned: advance.abandoned };
 }
 
-function place(dependencies: AdvanceDependencies, wanted: WantedStep): NewStep | null {
+function place(dependencies: AdvanceDependencies, state: JobState, wanted: WantedStep): NewStep | null {
   const { key, request, barrier } = wanted;
   const destination = dependencies.router.place(request);
-  return destination && { key, request, barrier, ...destination };
+  if (destination === null) return null;
+  const placement = dependencies.lanes.place(state, request, destination.target);
+  return { key, request, barrier, ...destination, placement };
 }
 
 function failed(error: JobError): AdvanceDecision {

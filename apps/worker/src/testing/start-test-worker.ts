@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadConfig } from '@millrace/config';
-import { createId, jobRequestSchema, splitJobRequest } from '@millrace/contracts';
+import { createId, jobRequestSchema, parseDeadlineAt, splitJobRequest } from '@millrace/contracts';
 import { acceptJobs, ensureTenant, findJob, listSteps, migrate, openDatabase } from '@millrace/ledger';
 import type { Database, JobRecord, StepRecord } from '@millrace/ledger';
 import { connectRedis, closeRedis, keyNames } from '@millrace/redis';
@@ -116,7 +116,7 @@ export async function startTestWorker(
           webhook: null,
           requestId: 'test',
           traceparent: null,
-          deadlineAt: null,
+          deadlineAt: jobOptions.deadline ? parseDeadlineAt(jobOptions.deadline, Date.now()) : null,
           maxCostMicroUsd: jobOptions.max_cost_usd ? Number(jobOptions.max_cost_usd) * 1e6 : null,
         },
       ]);

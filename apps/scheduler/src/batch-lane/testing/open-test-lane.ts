@@ -11,7 +11,7 @@ import type { NewJob } from '../../../../../libs/ledger/src/jobs/accept-jobs.ts'
 import { advanceBatch } from '../advance-batch.ts';
 import { collect } from '../collect.ts';
 import { escapeLate } from '../escape.ts';
-import { createKnownDurations } from '../known-durations.ts';
+import { createKnownDurations } from '@millrace/ledger';
 import type { LaneDependencies, LaneSettings } from '../lane-dependencies.ts';
 import { createScriptedVendor } from './scripted-vendor.ts';
 import type { ScriptedVendor } from './scripted-vendor.ts';

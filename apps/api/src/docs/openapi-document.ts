@@ -1,5 +1,6 @@
 import { createDocument } from 'zod-openapi';
 import { jobPaths } from './job-paths.ts';
+import { batchMessages, openAiBatchPaths } from './openai-batch-paths.ts';
 import { operationsPaths } from './operations-paths.ts';
 import { routingPaths } from './routing-paths.ts';
 import { webhookMessages, webhookPaths } from './webhook-paths.ts';
@@ -18,6 +19,7 @@ export function createOpenApiDocument(version: string): ReturnType<typeof create
     servers: [{ url: '/' }],
     tags: [
       { name: 'Jobs', description: 'Submit, watch and steer work.' },
+      { name: 'Batches', description: 'OpenAI’s files and batches, for its SDK.' },
       { name: 'Webhooks', description: 'Hear about ends instead of asking.' },
       { name: 'Operations', description: 'Health, metrics, scaling, routes.' },
     ],
@@ -33,7 +35,7 @@ export function createOpenApiDocument(version: string): ReturnType<typeof create
         },
       },
     },
-    paths: { ...jobPaths, ...webhookPaths, ...routingPaths, ...operationsPaths },
-    webhooks: webhookMessages,
+    paths: { ...jobPaths, ...openAiBatchPaths, ...webhookPaths, ...routingPaths, ...operationsPaths },
+    webhooks: { ...webhookMessages, ...batchMessages },
   });
 }

@@ -15,16 +15,23 @@ import type { Redis } from 'ioredis';
  * A place is a unit of tags, so wakes that cost less share one. A tenant that has nothing ahead of it takes the beginning of
  * its unit and one that has a backlog the end, so that a single small call does not stand behind a unit of small ones.
  *
+ * Three quarters of the places are a unit each; the rest get wider and wider, so that no backlog comes to their end.
+ *
  * A wake that is on the queue already is not charged again: its number is 0.
  *
  * KEYS: the queue's waiting wakes, its active ones, the state of its classes. ARGV: the prefix of the queue's keys, unit,
  * places, the first number of each class (3), the grace in ms, then four per wake: its id, its class (1–3), whose flow it
- * is part of, its cost in tokens per weight; an id that begins with "!" is numbered although it is there.
+ * is part of, its cost in tokens per weight; an id that begins with "!" is numbered although it is there, and the empty
+ * one only keeps V up to date.
  */
 const NUMBER = `
 local HIGH_HALF = 4294967296
 local prefix, unit, places = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local grace = tonumber(ARGV[7])
+local near = places * 0.75
+local fold = (places - near) / math.log(1000)
+local function place_of(tag) return tag <= near and tag or near + fold * math.log(tag / near) end
+local function tag_of(place) return place <= near and place or near * math.exp((place - near) / fold) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local taken
@@ -53,12 +60,12 @@ local function open(class)
   local reach = stored[1] and v + places * state.unit * 0.375 or math.huge
   local function rise(tag) if tag > v and tag <= reach then v = tag end end
   for _, number in ipairs(taken_numbers()) do
-    if number > first and number <= first + places then rise((number - first - 2) * state.unit) end
+    if number > first and number <= first + places then rise(tag_of(number - first - 2) * state.unit) end
   end
   local from, to = (first + 1) * HIGH_HALF, (first + places + 1) * HIGH_HALF
   local head = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('%.0f', from), string.format('(%.0f', to), 'WITHSCORES', 'LIMIT', 0, 1)
   if head[2] then
-    rise((math.floor(tonumber(head[2]) / HIGH_HALF) - first - 2) * state.unit - most)
+    rise(tag_of(math.floor(tonumber(head[2]) / HIGH_HALF) - first - 2) * state.unit - most)
   else
     v, most = math.max(v, settled), 0
     -- Everybody has been served up to V: what they owe is paid, and a changed limit may change the unit.
@@ -82,7 +89,7 @@ local function number_of(state, flow, cost)
   state.last[flow] = tag
   if tag > state.high then state.high = tag end
   if cost > state.most then state.most = cost end
-  local place = tag / state.unit
+  local place = place_of(tag / state.unit)
   place = math.floor(place) + ((waits and place > math.floor(place)) and 1 or 0)
   return state.first + 1 + math.min(place, places - 1)
 end
@@ -92,7 +99,10 @@ for at = 8, #ARGV, 4 do
   local id, class = ARGV[at], tonumber(ARGV[at + 1])
   local forced = string.sub(id, 1, 1) == '!'
   local number = seen[id]
-  if not number then
+  if id == '' then
+    number = 0
+    if redis.call('EXISTS', KEYS[2 + class]) == 1 then states[class] = states[class] or open(class) end
+  elseif not number then
     if not forced and redis.call('EXISTS', prefix .. id) == 1 then
       number = 0
     else

@@ -306,13 +306,30 @@ describe('when numbers come to an end', () => {
     },
   );
 
-  it('a backlog beyond the last place is kept in the order in which it came, and newcomers are not behind it', async () => {
-    const tiny = orderWith({ places: 160, unit: 1 });
-    const numbers = await add({ tenant: 'a', tokens: 10 }, 100, tiny);
-    expect(Math.max(...numbers)).toBe(700_000 + 160);
-    await add({ tenant: 'b', tokens: 10 }, 1, tiny);
-    expect(positionOf(await waiting(), 'b')).toBeLessThanOrEqual(1);
-  });
+  it(
+    'a backlog of many times the places keeps its order, and newcomers are never behind it',
+    { timeout: 60_000 },
+    async () => {
+      const tiny = orderWith({ places: 16_000, unit: 1, graceMs: 50 });
+      const consumer = await takeOneByOne();
+      try {
+        const numbers = await add({ tenant: 'a', tokens: 300 }, 400, tiny);
+        expect(Math.max(...numbers)).toBeLessThanOrEqual(700_000 + 16_000);
+        let renumbered = 0;
+        for (let round = 1; round <= 70; round += 1) {
+          await consumer.take(round * 5);
+          renumbered += await tiny.rebase(queue);
+          await add({ tenant: 'b', tokens: 300 }, 1, tiny);
+          expect(positionOf(await waiting(), 'b')).toBeLessThanOrEqual(3);
+        }
+        expect(renumbered).toBeGreaterThan(1_000);
+        const mine = consumer.taken.filter((id) => ownerOf(id) === 'a').map((id) => Number(id.split('/')[1]));
+        expect(mine).toEqual(mine.toSorted((x, y) => x - y));
+      } finally {
+        await consumer.end();
+      }
+    },
+  );
 });
 
 describe('a step that is raised', () => {
@@ -331,6 +348,27 @@ describe('a step that is raised', () => {
     const fresh = ids.filter((id) => !old.some((each) => each.id === id));
     expect(ids.indexOf(fresh[0]!)).toBeLessThanOrEqual(2);
     expect(ids.indexOf(fresh[1]!)).toBeLessThanOrEqual(3);
+  });
+
+  it('up to realtime is taken within its share there, however much new work keeps coming', async () => {
+    const consumer = await takeOneByOne();
+    const old = wakesOf({ tenant: 'patient', tokens: 1_000 }, 1);
+    await put(old);
+    await add({ tenant: 'a', tokens: 1_000, priority: 'realtime' }, 30);
+    await order.raise(queue, [
+      { ...old[0]!, priority: 'realtime', charge: { ...old[0]!.charge!, aged: true } },
+    ]);
+    try {
+      for (let round = 1; round <= 10; round += 1) {
+        await add({ tenant: 'a', tokens: 1_000, priority: 'realtime' }, 5);
+        await add({ tenant: `new-${round}`, tokens: 1_000, priority: 'realtime' }, 3);
+        await consumer.take(round * 3);
+      }
+      // A quarter of the weight: its 1,000 tokens wait for 4,000 of each of the others that are there.
+      expect(positionOf(consumer.taken, 'patient')).toBeGreaterThanOrEqual(0);
+    } finally {
+      await consumer.end();
+    }
   });
 
   it('and has gone meanwhile is no trouble', async () => {

@@ -63,32 +63,36 @@ export function createFairOrder(options: FairOrderOptions): FairOrder {
   const { names, onError, places = PLACES, graceMs = GRACE_MS } = options;
   const redis = withOrderScripts(options.redis);
 
+  const runNumber = (queue: Queue, wakes: readonly (string | number)[]): Promise<number[]> =>
+    redis.millraceNumberWakes(
+      queue.toKey('prioritized'),
+      queue.toKey('active'),
+      ...stateKeys(names, queue),
+      queue.toKey(''),
+      options.unitOf(queue.name),
+      places,
+      ...priorities.map(priorityNumber),
+      graceMs,
+      ...wakes,
+    );
+
   async function numberSome(queue: Queue, wakes: readonly OrderedWake[], force: boolean): Promise<number[]> {
     const charged = wakes.flatMap(({ charge, ...wake }) => (charge === null ? [] : [{ ...wake, charge }]));
     if (charged.length === 0) return wakes.map(({ priority }) => priorityNumber(priority));
-    const numbers = await redis
-      .millraceNumberWakes(
-        queue.toKey('prioritized'),
-        queue.toKey('active'),
-        ...stateKeys(names, queue),
-        queue.toKey(''),
-        options.unitOf(queue.name),
-        places,
-        ...priorities.map(priorityNumber),
-        graceMs,
-        ...charged.flatMap(({ id, priority, charge }) => [
-          force ? `!${id}` : id,
-          priorities.indexOf(priority) + 1,
-          charge.aged ? `${charge.tenantId}+` : charge.tenantId,
-          costOf(charge, options.weightOf),
-        ]),
-      )
-      .catch((error: unknown) => {
-        // Redis is there and does not take the script: better some order than no work.
-        if (!(error instanceof Error && error.name === 'ReplyError')) throw error;
-        onError(error);
-        return [];
-      });
+    const numbers = await runNumber(
+      queue,
+      charged.flatMap(({ id, priority, charge }) => [
+        force ? `!${id}` : id,
+        priorities.indexOf(priority) + 1,
+        charge.aged ? `${charge.tenantId}+` : charge.tenantId,
+        costOf(charge, options.weightOf),
+      ]),
+    ).catch((error: unknown) => {
+      // Redis is there and does not take the script: better some order than no work.
+      if (!(error instanceof Error && error.name === 'ReplyError')) throw error;
+      onError(error);
+      return [];
+    });
     let at = 0;
     return wakes.map(({ priority, charge }) => {
       const number = charge === null ? 0 : (numbers[at++] ?? 0);
@@ -106,6 +110,8 @@ export function createFairOrder(options: FairOrderOptions): FairOrder {
     },
     async rebase(queue) {
       let renumbered = 0;
+      // Where nothing is enqueued for hours, V would stand still.
+      await runNumber(queue, ['', 1, '', 0, '', 2, '', 0, '', 3, '', 0]);
       for (const priority of priorities) {
         const shift = await redis.millraceRebaseOrder(names.order(queue.name, priority), places);
         if (shift > 0) renumbered += await shiftWaiting(queue, priorityNumber(priority) + 1, shift);
@@ -133,7 +139,10 @@ export function createFairOrder(options: FairOrderOptions): FairOrder {
         index % 2 === 0 ? [{ id, score: Number(found[index + 1]) }] : [],
       );
       await Promise.all(
-        waiting.map(({ id, score }) => renumber(queue, id, Math.floor(score / HIGH_HALF) - shift)),
+        waiting.map(({ id, score }) => {
+          const place = Math.floor(score / HIGH_HALF) - first;
+          return renumber(queue, id, first + shiftPlace(place, shift, places));
+        }),
       );
       renumbered += waiting.length;
       const last = waiting.at(-1);
@@ -149,6 +158,14 @@ export function createFairOrder(options: FairOrderOptions): FairOrder {
       if (!(error instanceof Error && error.message.startsWith('Missing key'))) throw error;
     });
   }
+}
+
+/** The place of a tag that has been lowered by `shift` places; the script says how places and tags belong together. */
+function shiftPlace(place: number, shift: number, places: number): number {
+  const near = places * 0.75;
+  const fold = (places - near) / Math.log(1_000);
+  const tag = (place <= near ? place : near * Math.exp((place - near) / fold)) - shift;
+  return Math.max(0, Math.floor(tag <= near ? tag : near + fold * Math.log(tag / near)));
 }
 
 /** Splits wakes so that one script does not hold Redis up. */

@@ -1,10 +1,11 @@
 import { styleText } from 'node:util';
+import type { WorkerRange } from './scale-workers.ts';
 import type { LocalStack } from './start-local-stack.ts';
 
 /** What is shown when the stack is ready: where everything is, the key, and a first request to try. */
 export function banner(
   stack: LocalStack,
-  facts: { seconds: number; workers: number; colours: boolean },
+  facts: { seconds: number; workers: WorkerRange; colours: boolean },
 ): string {
   const paint = (style: 'bold' | 'cyan' | 'gray' | 'green', text: string): string =>
     facts.colours ? styleText(style, text, { validateStream: false }) : text;
@@ -35,7 +36,7 @@ export function banner(
           `simulator, ${stack.simulatorUrl}`,
           'set OPENAI_API_KEY or ANTHROPIC_API_KEY for real ones',
         ),
-    row('Processes', `api, scheduler, ${facts.workers === 1 ? '1 worker' : `${facts.workers} workers`}`),
+    row('Processes', `api, scheduler, ${describeWorkers(facts.workers)}`),
     '',
     `  ${paint('gray', 'Try:')}`,
     `  curl -s '${apiUrl}/v1/jobs' -H 'authorization: Bearer ${bootstrapKey}' \\`,
@@ -46,4 +47,9 @@ export function banner(
     '',
     '',
   ].join('\n');
+}
+
+function describeWorkers({ least, most }: WorkerRange): string {
+  if (most > least) return `${least} to ${most} workers, as many as the work asks for`;
+  return least === 1 ? '1 worker' : `${least} workers`;
 }

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import type { WorkerRange } from './scale-workers.ts';
 import { readSettings, type Environment, type SettingName, type SettingValue } from '@millrace/config';
 
 /** What the local stack itself needs of the environment. */
@@ -8,7 +9,7 @@ export interface LocalSettings {
   /** 0: any that is free. */
   port: number;
   /** Number of worker processes. */
-  workers: number;
+  workers: WorkerRange;
   logFormat: 'pretty' | 'json';
   /** How long an app is given to stop: its own grace, and some time to end after it. */
   stopGraceMs: number;

@@ -1,5 +1,7 @@
 import { announcedUrl } from './announced-url.ts';
 import { repositoryRoot, type Entries } from './entries.ts';
+import { readWantedWorkers } from './read-wanted-workers.ts';
+import { createWorkerScaler, type WorkerRange } from './scale-workers.ts';
 import type { StackLogLine } from './stack-log-line.ts';
 import type { Stoppable } from './stop-in-order.ts';
 import { superviseProcess, type SupervisedProcess } from './supervise-process.ts';
@@ -16,7 +18,7 @@ interface AppsRequest {
   entries: Entries;
   host?: string;
   port: number;
-  workers: number;
+  workers: WorkerRange;
   environment: NodeJS.ProcessEnv;
   bootstrapKey: string;
   stopGraceMs: number;
@@ -26,13 +28,18 @@ interface AppsRequest {
   started: Stoppable[];
 }
 
-/** Starts scheduler, workers and API, and resolves when all of them listen and the API answers that it is ready. */
-export async function startApps(request: AppsRequest): Promise<{ apiUrl: string; processes: RunningApp[] }> {
+/**
+ * Starts scheduler, the least number of workers and API, and resolves when all of them listen and the API answers that it is
+ * ready. From then on workers come and go with what is wanted.
+ */
+export async function startApps(
+  request: AppsRequest,
+): Promise<{ apiUrl: string; processes: () => RunningApp[] }> {
   // Only the API learns the first key.
   const { MILLRACE_BOOTSTRAP_KEY: _key, ...inherited } = request.environment;
   const common = { ...inherited, MILLRACE_HOST: request.host ?? '127.0.0.1' };
   const forApi = { ...common, MILLRACE_BOOTSTRAP_KEY: request.bootstrapKey };
-  const workers = Array.from({ length: request.workers }, (_each, index) => `worker-${index + 1}`);
+  const workers = Array.from({ length: request.workers.least }, (_each, index) => `worker-${index + 1}`);
 
   const givenUp = Promise.withResolvers<never>();
   // It is waited for only at the end of the start.
@@ -62,7 +69,43 @@ export async function startApps(request: AppsRequest): Promise<{ apiUrl: string;
   const apiUrl = processes[0]?.url ?? '';
   await Promise.race([waitUntilApiReady(apiUrl, startTimeoutMs, request.signal), givenUp.promise]);
   for (const app of starting) app.markReady();
-  return { apiUrl, processes };
+
+  const scaler = createWorkerScaler({
+    range: request.workers,
+    readWanted: () => readWantedWorkers(apiUrl, request.bootstrapKey),
+    startWorker: (number, stopping) => {
+      const signal = AbortSignal.any([request.signal, stopping]);
+      // The scaler stops those that it starts.
+      return startOneMore({ ...request, signal, started: [] }, common, `worker-${number}`);
+    },
+    stopGraceMs: request.stopGraceMs,
+    notice: request.notice,
+  });
+  if (request.workers.most > request.workers.least) {
+    request.started.push(scaler);
+    scaler.start();
+  }
+  return { apiUrl, processes: () => [...processes, ...scaler.workers] };
+}
+
+/** A worker that comes later: without it the stack goes on, so a start that fails is only told. */
+async function startOneMore(
+  request: AppsRequest,
+  environment: NodeJS.ProcessEnv,
+  name: string,
+): Promise<RunningApp | null> {
+  const giveUp = (error: Error): void => request.notice(`${name} could not be started: ${error.message}`);
+  const app = { app: 'worker' as const, name, environment, portName: 'MILLRACE_OPERATIONS_PORT', port: 0 };
+  const { supervised, listening, markReady } = await startApp(request, giveUp, app);
+  try {
+    const running = await listening;
+    markReady();
+    return running;
+  } catch (error) {
+    request.notice(`${name} does not listen: ${String(error)}`);
+    await supervised.stop(request.stopGraceMs);
+    return null;
+  }
 }
 
 async function startApp(
@@ -75,7 +118,7 @@ async function startApp(
     portName: string;
     port: number;
   },
-): Promise<{ listening: Promise<RunningApp>; markReady: () => void }> {
+): Promise<{ supervised: SupervisedProcess; listening: Promise<RunningApp>; markReady: () => void }> {
   const announcement = announcedUrl(app.name, startTimeoutMs, request.signal);
   let port = String(app.port);
   const supervised = await superviseProcess({
@@ -101,5 +144,5 @@ async function startApp(
   });
   // Whoever waits first hears of it; the others' rejections are the same news.
   listening.catch(() => undefined);
-  return { listening, markReady: supervised.markReady };
+  return { supervised, listening, markReady: supervised.markReady };
 }

@@ -8,6 +8,7 @@ import { resolveBootstrapKey, type BootstrapKey } from './bootstrap-key.ts';
 import { entriesOfRepository, type Entries } from './entries.ts';
 import { startSimulator } from './start-simulator.ts';
 import { startApps, type RunningApp } from './start-apps.ts';
+import type { WorkerRange } from './scale-workers.ts';
 import type { StackLogLine } from './stack-log-line.ts';
 import { stopInOrder, type Stoppable } from './stop-in-order.ts';
 import type { StopReport } from './supervise-process.ts';
@@ -28,8 +29,8 @@ export interface LocalStack {
   /** How PostgreSQL and Redis are provided, in words for people; no secrets. */
   database: string;
   redis: string;
-  /** Apps and simulator; `pid` and `signal` are for tests that kill them. They are started again. */
-  processes: RunningApp[];
+  /** Apps and simulator as they are now; `pid` and `signal` are for tests that kill them. They are started again. */
+  readonly processes: RunningApp[];
   /** The embedded servers' processes as they are now; null where a URL was given. */
   serverPids(): { postgres: number | null; redis: number | null };
   /** Stops apps, then simulator, then servers. Answers which apps had to be killed. May be called twice. */
@@ -45,8 +46,8 @@ export interface LocalStackRequest {
   host?: string;
   /** Of the API; 0: any that is free. */
   port: number;
-  /** Number of worker processes. */
-  workers: number;
+  /** Number of worker processes; with a range as many of them as the work and the providers' limits ask for. */
+  workers: number | WorkerRange;
   /**
    * The environment of the apps. DATABASE_URL, REDIS_URL, OPENAI_API_KEY, ANTHROPIC_API_KEY and
    * MILLRACE_BOOTSTRAP_KEY also decide what is embedded, simulated and created.
@@ -93,8 +94,10 @@ export async function startLocalStack(request: LocalStackRequest): Promise<Local
     await migrate(database.url, notice);
     signal.throwIfAborted();
 
+    const { workers } = request;
     const apps = await startApps({
       ...request,
+      workers: typeof workers === 'number' ? { least: workers, most: workers } : workers,
       entries,
       stopGraceMs,
       signal,
@@ -111,7 +114,10 @@ export async function startLocalStack(request: LocalStackRequest): Promise<Local
       started,
     });
 
-    const processes = [...apps.processes, ...(simulator === null ? [] : [simulator.process])];
+    const processes = (): RunningApp[] => [
+      ...apps.processes(),
+      ...(simulator === null ? [] : [simulator.process]),
+    ];
     let stopping: Promise<StopReport[]> | undefined;
     return {
       apiUrl: apps.apiUrl,
@@ -123,11 +129,13 @@ export async function startLocalStack(request: LocalStackRequest): Promise<Local
       simulatorJournalPath: simulator?.journalPath ?? null,
       database: database.description,
       redis: redis.description,
-      processes,
+      get processes() {
+        return processes();
+      },
       serverPids: () => ({ postgres: database.pid(), redis: redis.pid() }),
       stop: () => (stopping ??= stopInOrder(started)),
       kill: () => {
-        for (const each of processes) each.signal('SIGKILL');
+        for (const each of processes()) each.signal('SIGKILL');
       },
     };
   } catch (error) {

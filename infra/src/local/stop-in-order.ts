@@ -2,7 +2,7 @@ import type { StopReport } from './supervise-process.ts';
 
 /** A part of the stack. Those with the same `together` mark stop at the same time. */
 export interface Stoppable {
-  stop(): Promise<StopReport | void>;
+  stop(): Promise<StopReport | StopReport[] | void>;
   together?: string;
 }
 
@@ -16,7 +16,7 @@ export async function stopInOrder(started: readonly Stoppable[]): Promise<StopRe
   for (const group of groupsOf(started.toReversed())) {
     for (const outcome of await Promise.allSettled(group.map((part) => part.stop()))) {
       if (outcome.status === 'rejected') failures.push(outcome.reason);
-      else if (outcome.value) reports.push(outcome.value);
+      else if (outcome.value) reports.push(...[outcome.value].flat());
     }
   }
   if (failures.length > 0)

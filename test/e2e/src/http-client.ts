@@ -8,7 +8,12 @@ export interface JobObject {
   error: { code: string; message: string } | null;
   usage: { input_tokens: number; output_tokens: number; calls: number; ambiguous_calls: number };
   cost_usd: string;
-  progress: { steps_done: number; steps_known: number };
+  progress: {
+    steps_done: number;
+    steps_known: number;
+    queue_position: number | null;
+    eta_seconds: number | null;
+  };
 }
 
 /** A step as far as the tests look at it. */

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startLocalStack } from '@millrace/infra';
-import type { LocalStack } from '@millrace/infra';
+import type { LocalStack, LocalStackRequest } from '@millrace/infra';
 import { spawnApp } from '@millrace/test-support';
 import type { SpawnedApp } from '@millrace/test-support';
 
@@ -22,7 +22,11 @@ export interface TestStack extends LocalStack {
 
 /** Starts one with simulated providers; `environment` adds settings, `configuration` is a `millrace.config.yaml`. */
 export async function startTestStack(
-  options: { workers?: number; environment?: Record<string, string>; configuration?: string } = {},
+  options: {
+    workers?: LocalStackRequest['workers'];
+    environment?: Record<string, string>;
+    configuration?: string;
+  } = {},
 ): Promise<TestStack> {
   const directory = await mkdtemp(join(tmpdir(), 'millrace-e2e-'));
   const environment = { ...options.environment };

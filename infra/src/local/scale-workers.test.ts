@@ -1,0 +1,105 @@
+import { waitFor } from '@millrace/test-support';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createWorkerScaler } from './scale-workers.ts';
+import type { WorkerScaler } from './scale-workers.ts';
+
+/** Workers that only have a name; a clock that the test moves. */
+interface Bench {
+  wanted: number | null;
+  clockMs: number;
+  looks: number;
+  log: string[];
+  release: (() => void) | null;
+  scaler: WorkerScaler<{ name: string; stop: () => Promise<{ name: string; killed: boolean }> }>;
+}
+let bench: Bench;
+
+beforeEach(() => {
+  bench = { wanted: 1, clockMs: 0, looks: 0, log: [], release: null } as unknown as Bench;
+  bench.scaler = createWorkerScaler({
+    range: { least: 1, most: 4 },
+    readWanted: async () => {
+      bench.looks += 1;
+      return bench.wanted;
+    },
+    startWorker: async (number, stopping) => {
+      const name = `worker-${number}`;
+      if (stopping.aborted) return null;
+      bench.log.push(`+${name}`);
+      return {
+        name,
+        stop: async () => {
+          bench.log.push(`-${name}`);
+          return { name, killed: false };
+        },
+      };
+    },
+    stopGraceMs: 1_000,
+    notice: () => undefined,
+    everyMs: 1,
+    downAfterMs: 10_000,
+    now: () => bench.clockMs,
+  });
+  bench.scaler.start();
+});
+afterEach(() => bench.scaler.stop());
+
+const names = (): string[] => bench.scaler.workers.map(({ name }) => name);
+/** Lets the scaler look at least twice at what is wanted now. */
+async function look(wanted: number | null): Promise<void> {
+  bench.wanted = wanted;
+  const until = bench.looks + 3;
+  await waitFor(() => bench.looks >= until, { intervalMs: 1, what: 'the scaler to look' });
+}
+
+test('workers come at once, as many as are wanted, and never more than there may be', async () => {
+  await look(3);
+  expect(names()).toEqual(['worker-2', 'worker-3']);
+  await look(50);
+  expect(names()).toEqual(['worker-2', 'worker-3', 'worker-4']);
+});
+
+test('they go when fewer have been wanted for ten seconds, the last ones first, and the least stay', async () => {
+  await look(4);
+  bench.clockMs = 5_000;
+  await look(2);
+  bench.clockMs = 14_000;
+  await look(2);
+  expect(names()).toHaveLength(3);
+  bench.clockMs = 15_001;
+  await look(2);
+  expect(names()).toEqual(['worker-2']);
+  expect(bench.log.slice(-2).sort()).toEqual(['-worker-3', '-worker-4']);
+  bench.clockMs = 40_000;
+  await look(0);
+  bench.clockMs = 60_000;
+  await look(0);
+  expect(names()).toEqual([]);
+});
+
+test('a need that comes back within ten seconds keeps them', async () => {
+  await look(3);
+  for (let second = 1; second <= 40; second += 1) {
+    bench.clockMs = second * 1_000;
+    await look(second % 9 === 0 ? 3 : 1);
+  }
+  expect(names()).toHaveLength(2);
+  expect(bench.log).toEqual(['+worker-2', '+worker-3']);
+});
+
+test('nothing changes while nobody can tell what is wanted', async () => {
+  await look(3);
+  bench.clockMs = 100_000;
+  await look(null);
+  expect(names()).toHaveLength(2);
+});
+
+test('stopping ends those that it started and starts no more', async () => {
+  await look(3);
+  const reports = await bench.scaler.stop();
+  expect(reports.map(({ name }) => name).sort()).toEqual(['worker-2', 'worker-3']);
+  expect(names()).toEqual([]);
+  const { length } = bench.log;
+  bench.wanted = 4;
+  expect(bench.log).toHaveLength(length);
+});

@@ -1,0 +1,117 @@
+import { waitFor } from '@millrace/test-support';
+import { afterEach, expect, it } from 'vitest';
+import { completedCalls } from './completed-calls.ts';
+import { createHttpClient } from './http-client.ts';
+import { startTestStack } from './start-stack.ts';
+import type { TestStack } from './start-stack.ts';
+
+let stack: TestStack;
+afterEach(() => stack.end());
+
+interface Scaling {
+  wanted_processes: number | null;
+  actual_processes: number | null;
+  pools: Record<string, { wanted_concurrency: number; bottleneck: string; waiting_calls: number }>;
+}
+
+const workersOf = (): string[] =>
+  stack.processes.map(({ name }) => name).filter((name) => name.startsWith('worker'));
+
+/** Jobs of as many calls as they have items. */
+async function submitMaps(
+  client: ReturnType<typeof createHttpClient>,
+  jobs: number,
+  calls: number,
+): Promise<string[]> {
+  const items = Array.from({ length: calls }, (_each, index) => index);
+  const submitted = Array.from({ length: jobs }, (_each, index) =>
+    client.submit(`burst-${index}`, {
+      type: 'map_reduce',
+      items,
+      map: { type: 'call', model: 'openai/gpt-6-luna', prompt: 'Item {{ item }}', max_output_tokens: 20 },
+    }),
+  );
+  return (await Promise.all(submitted)).map(({ id }) => id);
+}
+
+it('takes workers up for a burst of 2,000 calls and down when it has drained, and loses no call', async () => {
+  stack = await startTestStack({
+    workers: { least: 1, most: 4 },
+    environment: {
+      MILLRACE_WORKER_CONCURRENCY: '8',
+      SIMULATOR_CONFIG: JSON.stringify({ latencyMs: 400, latencyJitterMs: 200 }),
+    },
+    configuration: 'scaling: {target_wait: {standard: 5s}}',
+  });
+  const client = createHttpClient(stack);
+  expect(workersOf()).toEqual(['worker-1']);
+  const jobs = await submitMaps(client, 4, 500);
+  await waitFor(() => workersOf().length === 4, {
+    timeoutMs: 60_000,
+    what: () => `four workers; there are ${workersOf().join(', ')}\n${stack.logs()}`,
+  });
+  const scaling = (await client.ask('GET', '/internal/scaling')).body as Scaling;
+  expect(scaling.wanted_processes).toBeGreaterThanOrEqual(4);
+  const ended = await client.allEnded(jobs, 150_000);
+  expect(ended.map(({ status, error }) => [status, error])).toEqual(jobs.map(() => ['completed', null]));
+  await waitFor(() => workersOf().length === 1, {
+    timeoutMs: 60_000,
+    what: () => `one worker to be left; there are ${workersOf().join(', ')}`,
+  });
+
+  // Every call was made, and none twice: those that left ended what they had.
+  const calls = completedCalls(stack.simulatorJournalPath!);
+  expect(calls.size).toBe(2_000);
+  expect([...calls.values()].filter((count) => count > 1)).toEqual([]);
+  const started = stack.everyLine().filter((line) => /^worker-[2-4] .*"working"/.test(line));
+  expect(started.length).toBeGreaterThanOrEqual(3);
+}, 300_000);
+
+it('does not grow while the provider’s limit is what everything waits for, and says when its jobs will be done', async () => {
+  stack = await startTestStack({
+    workers: { least: 1, most: 4 },
+    environment: {
+      MILLRACE_WORKER_CONCURRENCY: '8',
+      SIMULATOR_CONFIG: JSON.stringify({ latencyMs: 100 }),
+    },
+    // Ten calls a second of a tenth of a second each keep one or two places busy.
+    configuration: [
+      'scaling: {target_wait: {standard: 1s}}',
+      'pools: {openai: {requests_per_minute: 600, fixed: true}}',
+    ].join('\n'),
+  });
+  const client = createHttpClient(stack);
+  const jobs = await submitMaps(client, 1, 300);
+  let most = 0;
+  let scaling: Scaling | undefined;
+  await waitFor(
+    async () => {
+      most = Math.max(most, workersOf().length);
+      scaling = (await client.ask('GET', '/internal/scaling')).body as Scaling;
+      return scaling.pools.openai?.bottleneck === 'limit';
+    },
+    { timeoutMs: 20_000, what: () => `the limit to be seen as the bottleneck: ${JSON.stringify(scaling)}` },
+  );
+  expect(scaling?.wanted_processes).toBe(1);
+  expect(scaling?.pools.openai?.waiting_calls).toBeGreaterThan(50);
+
+  const seen = await client.get(jobs[0]!);
+  const seenAt = performance.now();
+  expect(seen.progress.queue_position).toBeTypeOf('number');
+  const etaSeconds = seen.progress.eta_seconds ?? NaN;
+  expect(etaSeconds).toBeGreaterThan(3);
+
+  await waitFor(
+    async () => {
+      most = Math.max(most, workersOf().length);
+      return (await client.get(jobs[0]!)).status === 'completed';
+    },
+    { timeoutMs: 120_000, intervalMs: 100, what: 'the job to be done' },
+  );
+  const tookSeconds = (performance.now() - seenAt) / 1_000;
+  console.log(`forecast ${etaSeconds} s, took ${tookSeconds.toFixed(1)} s`);
+  expect(tookSeconds / etaSeconds).toBeGreaterThan(0.4);
+  expect(tookSeconds / etaSeconds).toBeLessThan(2.5);
+  expect(most).toBe(1);
+  expect(completedCalls(stack.simulatorJournalPath!).size).toBe(300);
+}, 200_000);

@@ -134,7 +134,11 @@ describe('a refusal', () => {
   it.each(['provider_quota', 'provider_auth'] as const)(
     'of the account (%s) is never tried again there',
     (code) => {
-      expect(decide(refused({ code, scope: 'account' }))).toMatchObject({ kind: 'fail', error: { code } });
+      expect(decide(refused({ code, scope: 'account' }))).toMatchObject({
+        kind: 'fail',
+        error: { code },
+        park: 60_000,
+      });
       expect(decide(refused({ code, scope: 'account' }), { nextTarget: 'anthropic/x' })).toMatchObject({
         kind: 'fall_over',
         park: 60_000,

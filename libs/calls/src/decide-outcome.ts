@@ -78,7 +78,7 @@ export type Outcome =
     }
   | { kind: 'repair'; answer: string; feedback: string; fingerprint: string }
   | { kind: 'hold'; error: JobError }
-  | { kind: 'fail'; error: JobError }
+  | { kind: 'fail'; error: JobError; park?: number }
   /** The claim is gone; nothing about the step may be written. */
   | { kind: 'drop'; reason: string };
 
@@ -191,7 +191,9 @@ function decideRefused(refused: Happening & { kind: 'refused' }, situation: Situ
       park,
     };
   }
-  return { kind: 'fail', error: toJobError(failure.code, refused.message, failure) };
+  const error = toJobError(failure.code, refused.message, failure);
+  // The next job would be refused as well: nobody asks such an account again for a while.
+  return park === null ? { kind: 'fail', error } : { kind: 'fail', error, park };
 }
 
 function decideFailed(

@@ -63,6 +63,19 @@ describe('an answer', () => {
     fingerprint: 'f1',
     truncated: false,
   };
+  it('keeps how sure the model was', () => {
+    expect(decide({ kind: 'answered', output: 'text', meanLogprob: -0.2 })).toEqual({
+      kind: 'complete',
+      output: 'text',
+      meanLogprob: -0.2,
+    });
+  });
+  it('is not repaired where the step wants no repairs, and not more often than the policy allows', () => {
+    const unrepaired = { kind: 'fail', error: { code: 'output_invalid' } };
+    expect(decide({ ...misfit, maxRepairs: 0 })).toMatchObject(unrepaired);
+    expect(decide({ ...misfit, maxRepairs: 1 })).toMatchObject({ kind: 'repair' });
+    expect(decide({ ...misfit, maxRepairs: 9 }, { repairs: 2 })).toMatchObject(unrepaired);
+  });
   it('that does not fit its schema is repaired with the error as feedback', () => {
     expect(decide(misfit)).toEqual({ kind: 'repair', answer: '{', feedback: 'not JSON', fingerprint: 'f1' });
   });

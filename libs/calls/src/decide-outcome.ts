@@ -3,8 +3,16 @@ import type { CallFailure, ErrorCode, JobError, Json, Lane } from '@millrace/con
 
 /** What came of a claim, as far as the decision needs it. */
 export type Happening =
-  | { kind: 'answered'; output: Json }
-  | { kind: 'misfit'; answer: string; feedback: string; fingerprint: string; truncated: boolean }
+  | { kind: 'answered'; output: Json; meanLogprob?: number }
+  | {
+      kind: 'misfit';
+      answer: string;
+      feedback: string;
+      fingerprint: string;
+      truncated: boolean;
+      /** Where the step wants fewer repairs than the policy allows. */
+      maxRepairs?: number;
+    }
   | { kind: 'refused'; message: string; failure: CallFailure }
   | { kind: 'failed'; message: string; failure: CallFailure; retryAfterMs: number | null }
   /** We ended the call ourselves. */
@@ -63,7 +71,7 @@ export interface OutcomePolicy {
 
 /** What is done about it. `park` keeps the whole pool from sending for a time. */
 export type Outcome =
-  | { kind: 'complete'; output: Json; degraded?: 'stale' }
+  | { kind: 'complete'; output: Json; degraded?: 'stale'; meanLogprob?: number }
   | { kind: 'retry'; delayMs: number; reason: string; countsAttempt: boolean; park: number | null }
   | {
       kind: 'fall_over';
@@ -100,7 +108,11 @@ export function decideOutcome(
   if (situation.lane === 'flex' && isFlexRefused(happening)) return leaveFlex();
   switch (happening.kind) {
     case 'answered':
-      return { kind: 'complete', output: happening.output };
+      return {
+        kind: 'complete',
+        output: happening.output,
+        ...(happening.meanLogprob === undefined ? {} : { meanLogprob: happening.meanLogprob }),
+      };
     case 'misfit':
       return decideMisfit(happening, situation, policy);
     case 'refused':
@@ -162,7 +174,7 @@ function decideMisfit(
   if (misfit.fingerprint === situation.lastFingerprint) {
     return fail('output_invalid', `The model gave the same wrong answer twice: ${misfit.feedback}`);
   }
-  if (situation.repairs >= policy.maxRepairs) {
+  if (situation.repairs >= Math.min(policy.maxRepairs, misfit.maxRepairs ?? policy.maxRepairs)) {
     return fail(
       'output_invalid',
       `The answer does not fit after ${situation.repairs} repairs: ${misfit.feedback}`,

@@ -6,5 +6,7 @@ import type { StepRequest } from '@millrace/contracts';
 export function hashRequest(request: StepRequest): string {
   // Whether the text is watched while it is written does not change what is asked.
   const { stream: _stream, ...asked } = request;
-  return createHash('sha256').update(canonicalJson(jsonSchema.parse(asked))).digest('base64url');
+  return createHash('sha256')
+    .update(canonicalJson(jsonSchema.parse(asked)))
+    .digest('base64url');
 }

@@ -117,9 +117,10 @@ function bill(
 }
 
 function fit(answer: ProviderAnswer, step: ClaimedStep, validators: OutputValidators): Happening {
-  if (step.request.output === null) return { kind: 'answered', output: answer.text };
+  const sureness = answer.meanLogprob === undefined ? {} : { meanLogprob: answer.meanLogprob };
+  if (step.request.output === null) return { kind: 'answered', output: answer.text, ...sureness };
   const checked = validators.for(step.request.output.schema)(answer.text);
-  if (checked.ok) return { kind: 'answered', output: checked.value };
+  if (checked.ok) return { kind: 'answered', output: checked.value, ...sureness };
   const truncated = answer.finish === 'length';
   return {
     kind: 'misfit',
@@ -127,6 +128,7 @@ function fit(answer: ProviderAnswer, step: ClaimedStep, validators: OutputValida
     feedback: checked.feedback,
     fingerprint: checked.fingerprint,
     truncated,
+    ...(step.request.maxRepairs === undefined ? {} : { maxRepairs: step.request.maxRepairs }),
   };
 }
 

@@ -43,6 +43,7 @@ export function prepareCall(step: ClaimedStep, options: PrepareOptions): Prepare
     output: request.output,
     maxOutputTokens: facts && facts.maxOutput > 0 ? Math.min(wanted, facts.maxOutput) : wanted,
     ...(step.lane === 'flex' ? { serviceTier: 'flex' as const } : {}),
+    ...(request.logprobs === true ? { logprobs: true } : {}),
     requestTag: `${step.jobId}/${step.key}#${step.fence}`,
     timeoutMs: timeLeftMs(step, options),
   };

@@ -7,12 +7,13 @@ import type { Json, StepRequest } from '@millrace/contracts';
  * or both refused. 22 characters of base64url.
  */
 export function shapeOf(request: StepRequest): string {
-  const { system, messages, output, maxOutputTokens } = request;
+  const { system, messages, output, maxOutputTokens, logprobs = false } = request;
   const shape = {
     system: system !== null,
     roles: messages.map((message) => message.role).filter((role, at, all) => role !== all[at - 1]),
     output: output as Json,
     maxOutputTokens,
+    ...(logprobs ? { logprobs } : {}),
   };
   return createHash('sha256').update(canonicalJson(shape)).digest('base64url').slice(0, 22);
 }

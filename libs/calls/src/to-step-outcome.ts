@@ -28,6 +28,7 @@ function toNextState(step: ClaimedStep, outcome: Outcome, poolOf: (target: strin
         status: 'completed',
         output: outcome.output,
         ...(outcome.degraded ? { degraded: outcome.degraded } : {}),
+        ...(outcome.meanLogprob === undefined ? {} : { meanLogprob: outcome.meanLogprob }),
       };
     case 'fail':
       return { status: 'failed', error: { ...outcome.error, step: step.key } };

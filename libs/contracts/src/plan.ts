@@ -3,6 +3,7 @@ import { jsonSchema } from './json.ts';
 
 /** `provider/model`; what vendors and self-hosted servers call their models is printable ASCII. */
 const MODEL = /^[a-z][a-z0-9_-]{0,31}\/[\x21-\x7e]{1,160}$/;
+const ROUTE = /^[a-z][a-z0-9_-]{0,63}$/;
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 const nameSchema = z.string().regex(NAME, 'a name is a letter, then up to 63 letters, digits, "_" or "-"');
 /** Router labels are what a model answers; they become step keys, so they are names that may begin with a digit. */
@@ -31,11 +32,47 @@ const outputSchema = z
   })
   .meta({ description: 'Structured output: the answer is JSON, validated, repaired at most twice.' });
 
+/** A route's name, or a target where it has a slash. */
+const placeSchema = z
+  .string()
+  .refine((text) => ROUTE.test(text) || MODEL.test(text), 'a route, or a model as "provider/model"');
+
+const escalateSchema = z
+  .strictObject({
+    to: placeSchema.meta({
+      description: 'A route, or a model as "provider/model": who answers when the first is unsure.',
+    }),
+    when: z.strictObject({
+      logprob_below: z.number().min(-100).max(0).optional().meta({
+        description:
+          'The mean log probability of the answer’s tokens is below this, or the provider does not tell it.',
+      }),
+      schema_invalid: z
+        .boolean()
+        .optional()
+        .meta({ description: 'The answer does not fit `output.schema`; it is not repaired then.' }),
+      judge_below: z
+        .strictObject({
+          score: z.number().min(0).max(1),
+          by: placeSchema.meta({ description: 'A route or model that scores the answer from 0 to 1.' }),
+          rubric: z
+            .string()
+            .min(1)
+            .optional()
+            .meta({ description: 'What makes an answer good. Liquid template that may use params only.' }),
+        })
+        .optional(),
+    }),
+  })
+  .meta({
+    description: 'Asks a dearer route again where the answer is unsure. Any condition of `when` is enough.',
+  });
+
 const callShape = {
   type: z.literal('call'),
   route: z
     .string()
-    .regex(/^[a-z][a-z0-9_-]{0,63}$/, 'a route is a-z, then up to 63 of "a-z 0-9 _ -"')
+    .regex(ROUTE, 'a route is a-z, then up to 63 of "a-z 0-9 _ -"')
     .optional()
     .meta({ description: 'A configured route, such as "cheap".' }),
   model: z
@@ -53,6 +90,7 @@ const callShape = {
   output: outputSchema.optional(),
   max_output_tokens: z.int().min(1).optional(),
   stream: z.boolean().optional().meta({ description: 'Publish step.delta events while the answer arrives.' }),
+  escalate: escalateSchema.optional(),
 };
 
 const nodeRef: z.ZodType<PlanNode> = z.lazy(() => planNodeSchema);
@@ -111,6 +149,16 @@ export interface CallNode {
   output?: { schema: Record<string, unknown>; name?: string | undefined } | undefined;
   max_output_tokens?: number | undefined;
   stream?: boolean | undefined;
+  escalate?: Escalation | undefined;
+}
+/** Where a call goes on when its first answer is unsure. `to` and `by` are routes, or models where they have a slash. */
+export interface Escalation {
+  to: string;
+  when: {
+    logprob_below?: number | undefined;
+    schema_invalid?: boolean | undefined;
+    judge_below?: { score: number; by: string; rubric?: string | undefined } | undefined;
+  };
 }
 export interface ChainNode {
   type: 'chain';

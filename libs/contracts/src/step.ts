@@ -16,6 +16,10 @@ export const stepRequestSchema = z.object({
   output: z.object({ schema: z.record(z.string(), z.unknown()), name: z.string() }).nullable(),
   maxOutputTokens: z.int().min(1).nullable(),
   stream: z.boolean(),
+  /** Asks for the log probabilities of the answer's tokens. */
+  logprobs: z.boolean().optional(),
+  /** Lowers the policy's number of repairs. */
+  maxRepairs: z.int().min(0).optional(),
 });
 
 export type StepRequest = z.infer<typeof stepRequestSchema>;
@@ -84,12 +88,9 @@ export const stepObjectSchema = z
       .string()
       .nullable()
       .meta({ description: 'Why it has this lane, such as "deadline_allows" or "no_deadline".' }),
-    batch_id: z
-      .string()
-      .nullable()
-      .meta({
-        description: 'The batch that holds the step or has answered it; null outside of the batch lane.',
-      }),
+    batch_id: z.string().nullable().meta({
+      description: 'The batch that holds the step or has answered it; null outside of the batch lane.',
+    }),
     ambiguous: z.boolean(),
     degraded: z.enum(degradations).nullable().meta({
       description:

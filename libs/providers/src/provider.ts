@@ -22,6 +22,8 @@ export interface ProviderCall {
   timeoutMs: number;
   /** OpenAI's `service_tier` for this call; other vendors ignore it. */
   serviceTier?: 'auto' | 'default' | 'flex' | 'priority' | null;
+  /** Asks for log probabilities; vendors that have none (Anthropic) ignore it. */
+  logprobs?: boolean;
 }
 
 /** What the caller hears while a call runs. A hook that throws is ignored: a paid answer is worth more. */
@@ -57,6 +59,8 @@ export interface ProviderAnswer {
   responseId: string | null;
   httpStatus: number;
   limits: ObservedLimits;
+  /** Mean of the natural log probabilities of the text's tokens; absent where the vendor told none. */
+  meanLogprob?: number;
 }
 
 /** One rate limit as an answer's headers told it. */

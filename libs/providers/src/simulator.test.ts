@@ -213,3 +213,20 @@ test.each([
   expect(cost.known).toBe(true);
   expect(Math.abs(cost.microUsd - bill.total_usd * 1e6)).toBeLessThanOrEqual(0.5 + 1e-6);
 });
+
+describe('how sure a model is of its answer', () => {
+  test.each(['openai', 'openai_compatible'] as const)('%s tells it when it is asked', async (kind) => {
+    const provider = providers[kind]!;
+    const meanOf = async (marker: string, logprobs?: boolean) =>
+      (await provider.call(ordered(kind, marker, logprobs === undefined ? {} : { logprobs }), hooks()))
+        .meanLogprob;
+    expect(await meanOf('[[sim:reply=a sure answer]]', true)).toBeGreaterThan(-0.2);
+    expect(await meanOf('[[sim:reply=an unsure answer]] [[sim:unsure]]', true)).toBeLessThan(-0.5);
+    expect(await meanOf('[[sim:reply=an answer]]')).toBeUndefined();
+  });
+
+  test('anthropic has no word for it', async () => {
+    const call = ordered('anthropic', '[[sim:reply=an answer]]', { logprobs: true });
+    expect((await providers['anthropic']!.call(call, hooks())).meanLogprob).toBeUndefined();
+  });
+});

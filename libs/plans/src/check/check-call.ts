@@ -2,6 +2,7 @@ import type { CallNode } from '@millrace/contracts';
 import { checkOutputSchema } from './check-output-schema.ts';
 import type { PlanChecker } from './check-plan.ts';
 import { checkSystem, checkTemplate } from './check-template.ts';
+import { checkEscalation } from './check-escalation.ts';
 import { joinPath } from './join-path.ts';
 
 /** A call: one target, one way to give the prompt, templates, caps, the output schema. */
@@ -10,6 +11,7 @@ export function checkCall(checker: PlanChecker, node: CallNode, path: string): v
   checkPrompt(checker, node, path);
   if (node.system !== undefined) checkSystem(checker, node.system, joinPath(path, 'system'));
   if (node.output) checkOutputSchema(checker, node.output.schema, joinPath(path, 'output.schema'));
+  if (node.escalate) checkEscalation(checker, node, node.escalate, joinPath(path, 'escalate'));
   const { maxOutputTokens } = checker.limits;
   if (node.max_output_tokens !== undefined && node.max_output_tokens > maxOutputTokens) {
     const at = joinPath(path, 'max_output_tokens');

@@ -306,3 +306,37 @@ test('checking a small plan takes less than 1 ms', () => {
   });
   expect(timesMs.sort((a, b) => a - b)[100]).toBeLessThan(1);
 });
+
+test('an escalation needs a place that is known and a condition that can come true', () => {
+  const escalate = (to: string, when: object, more: object = {}) => call({ escalate: { to, when }, ...more });
+  const output = { schema: { type: 'object' } };
+  expect(check(escalate('quality', { logprob_below: -0.5 }))).toMatchObject({ ok: true });
+  expect(check(escalate('openai/m', { schema_invalid: true }, { output }))).toMatchObject({ ok: true });
+  const judge = { score: 0.5, by: 'cheap', rubric: 'Be {{ params.tone }}' };
+  expect(check(escalate('quality', { judge_below: judge }))).toMatchObject({ ok: true });
+
+  expect(problem(escalate('qualty', { logprob_below: -1 }))).toEqual({
+    code: 'unknown_model',
+    errors: ['escalate.to: no route "qualty" is configured'],
+  });
+  expect(problem(escalate('openai/x', { judge_below: { score: 0.5, by: 'none/m' } })).errors).toEqual([
+    'escalate.to: no model "openai/x" is configured',
+    'escalate.when.judge_below.by: no model "none/m" is configured',
+  ]);
+  for (const when of [{}, { schema_invalid: false }]) {
+    expect(problem(escalate('quality', when)).errors[0]).toMatch(/^escalate\.when: at least one/);
+  }
+  expect(problem(escalate('quality', { schema_invalid: true })).errors[0]).toMatch(
+    /^escalate\.when\.schema_invalid: a call without an output schema/,
+  );
+  const rubric = { score: 0.5, by: 'cheap', rubric: 'Is {{ input }} good?' };
+  expect(problem(escalate('quality', { judge_below: rubric }))).toMatchObject({
+    code: 'system_uses_data',
+    errors: [expect.stringMatching(/^escalate\.when\.judge_below\.rubric: /)],
+  });
+});
+
+test('an escalation inside a plan is checked at its own path', () => {
+  const plan = chainOf(call(), call({ escalate: { to: 'none', when: { logprob_below: -1 } } }));
+  expect(problem(plan).errors[0]).toMatch(/^steps\[1\]\.escalate\.to: /);
+});

@@ -1,22 +1,17 @@
 import type { CallNode, StepRequest } from '@millrace/contracts';
-import { nodeFailure } from '../run/signals.ts';
 import type { Place, Run } from '../run/run.ts';
 import type { Scope } from '../run/scope.ts';
 import { callKey } from '../run/step-keys.ts';
 import type { Settled } from '../run/step.ts';
-import { TemplateError } from '../templates/template-engine.ts';
+import { runEscalation } from './escalation.ts';
+import { renderOrFail } from './render-or-fail.ts';
 
-/** One model call: one step. */
+/** One model call: one step, or up to three where it may be escalated. */
 export function runCall(run: Run, node: CallNode, place: Place): Promise<Settled> {
   const key = callKey(place.path);
-  return run.step(key, place, () => {
-    try {
-      return renderCall(run, node, place.scope);
-    } catch (error) {
-      if (!(error instanceof TemplateError)) throw error;
-      throw nodeFailure('template_failed', `${key}.${error.message}`, key, place.after);
-    }
-  });
+  const request = (): StepRequest => renderOrFail(key, place, () => renderCall(run, node, place.scope));
+  if (node.escalate) return runEscalation(run, node.escalate, { key, place, request });
+  return run.step(key, place, request);
 }
 
 /**

@@ -34,6 +34,8 @@ export interface Run {
   step(key: string, place: Place, makeRequest: () => StepRequest): Promise<Settled>;
   /** Whether the ledger has the step. */
   isRecorded(key: string): boolean;
+  /** How sure the answer of a recorded step was: its mean log probability; null where that is not known. */
+  meanLogprobOf(key: string): number | null;
 }
 
 /** Begins a run over the recorded steps. */
@@ -50,6 +52,7 @@ export function createRun(
     splits,
     node: (node, place) => runNode(run, node, place),
     isRecorded: (key) => steps.has(key),
+    meanLogprobOf: (key) => steps.get(key)?.meanLogprob ?? null,
     async step(key, place, makeRequest) {
       asked += 1;
       if (asked > limits.maxSteps) {

@@ -1,6 +1,7 @@
 /**
  * Step keys are paths inside the plan. A call's key is its place's path; the places of a node at path `P` are
  *
+ *     call         P   P.judge   P.escalated   (the last two where it may be escalated)
  *     chain        P.<step name>
  *     router       P.classify   P.route.<label>   P.default
  *     fan_out      P.<branch name>   P.branch[<i>]   P.judge

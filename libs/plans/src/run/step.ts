@@ -9,6 +9,8 @@ export interface RecordedStep {
   error: JobError | null;
   /** The place of its end among the ends of the job's steps, 1, 2, 3 …; null while it is open. */
   ordinal: number | null;
+  /** Mean log probability of the answer's tokens, where it was asked for and told. */
+  meanLogprob?: number;
 }
 
 /** A step that the plan asks for. */

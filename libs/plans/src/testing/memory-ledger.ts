@@ -30,13 +30,13 @@ export function createMemoryLedger(
       }
       return advance;
     },
-    complete(key: string, output: Json) {
+    complete(key: string, output: Json, sureness: { meanLogprob?: number } = {}) {
       ordinal += 1;
-      steps.set(key, { key, status: 'completed', output, error: null, ordinal });
+      steps.set(key, { key, status: 'completed', output, error: null, ordinal, ...sureness });
     },
-    fail(key: string) {
+    fail(key: string, code = 'retries_exhausted') {
       ordinal += 1;
-      const error = { code: 'retries_exhausted', message: 'All attempts failed.' };
+      const error = { code, message: 'All attempts failed.' };
       steps.set(key, { key, status: 'failed', output: null, error, ordinal });
     },
   };

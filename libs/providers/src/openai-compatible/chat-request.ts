@@ -25,6 +25,7 @@ export function toChatRequest(call: ProviderCall): ChatCompletionCreateParamsStr
             },
           },
         }),
+    ...(call.logprobs === true ? { logprobs: true } : {}),
     max_tokens: call.maxOutputTokens,
     stream: true,
     stream_options: { include_usage: true },

@@ -1,5 +1,6 @@
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import type { AnswerRecord, Ending } from '../sending/answer-record.ts';
+import { readLogprobs } from '../sending/read-logprobs.ts';
 import { readChatUsage } from './chat-usage.ts';
 
 /**
@@ -18,6 +19,7 @@ export async function readChatStream(
     record.serviceTier = chunk.service_tier ?? record.serviceTier;
     const choice = chunk.choices[0];
     if (choice?.delta?.content) record.addText(choice.delta.content);
+    for (const logprob of readLogprobs(choice?.logprobs?.content)) record.addLogprob(logprob);
     if (choice?.delta?.refusal) isRefused = true;
     if (choice?.finish_reason) record.ending = endingOf(choice.finish_reason, isRefused);
     const usage = readChatUsage(chunk.usage);

@@ -1,6 +1,7 @@
 import type { Response as OpenAIResponse } from 'openai/resources/responses/responses';
 import type { AnswerRecord, Ending } from '../sending/answer-record.ts';
 import { verdictInsideStream } from './openai-errors.ts';
+import { readLogprobs } from '../sending/read-logprobs.ts';
 import { readResponsesUsage } from './responses-usage.ts';
 
 /** Puts a whole response that has ended into the record: a stream's terminal event, or the body of a batch's line. */
@@ -10,7 +11,8 @@ export function recordResponse(response: OpenAIResponse, record: AnswerRecord): 
   record.serviceTier = response.service_tier ?? null;
   record.usage = readResponsesUsage(response.usage);
   record.usageIsFinal = record.usage !== null;
-  const { text, refusal } = finalContent(response);
+  const { text, refusal, logprobs } = finalContent(response);
+  for (const logprob of logprobs) record.addLogprob(logprob);
   // The terminal event repeats the whole text; it wins over the pieces unless a server leaves it out.
   if (text !== '') record.text = text;
   record.ending = endingOf(response, refusal);
@@ -45,15 +47,22 @@ function rejected(
   return { kind: 'rejected', verdict, providerCode, message };
 }
 
-function finalContent(response: OpenAIResponse): { text: string; refusal: string | null } {
+function finalContent(response: OpenAIResponse): {
+  text: string;
+  refusal: string | null;
+  logprobs: number[];
+} {
   let text = '';
+  const logprobs: number[] = [];
   let refusal: string | null = null;
   for (const item of response.output) {
     if (item.type !== 'message' || item.phase === 'commentary') continue;
     for (const part of item.content) {
-      if (part.type === 'output_text') text += part.text;
-      else refusal = part.refusal;
+      if (part.type === 'output_text') {
+        text += part.text;
+        logprobs.push(...readLogprobs(part.logprobs));
+      } else refusal = part.refusal;
     }
   }
-  return { text, refusal };
+  return { text, refusal, logprobs };
 }

@@ -44,6 +44,7 @@ export function toResponsesBody(call: ProviderCall): ResponseCreateParamsNonStre
           },
         }
       : {}),
+    ...(call.logprobs === true ? { include: ['message.output_text.logprobs' as const] } : {}),
     max_output_tokens: Math.max(SMALLEST_OUTPUT, call.maxOutputTokens),
     store: false,
   };

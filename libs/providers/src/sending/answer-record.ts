@@ -23,10 +23,23 @@ export class AnswerRecord {
   httpStatus: number | null = null;
   providerRequestId: string | null = null;
   limits: ObservedLimits = {};
+  readonly #logprobs = { sum: 0, count: 0 };
   readonly #onText: (text: string) => void;
 
   constructor(onText: (text: string) => void) {
     this.#onText = onText;
+  }
+
+  /** Notes the log probability of one token of the text. */
+  addLogprob(logprob: number): void {
+    this.#logprobs.sum += logprob;
+    this.#logprobs.count += 1;
+  }
+
+  /** Null when no token's log probability was told. */
+  get meanLogprob(): number | null {
+    const { sum, count } = this.#logprobs;
+    return count === 0 ? null : sum / count;
   }
 
   addText(text: string): void {

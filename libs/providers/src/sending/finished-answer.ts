@@ -21,5 +21,6 @@ export function toAnswer(
     responseId: record.responseId,
     httpStatus: record.httpStatus ?? 200,
     limits: record.limits,
+    ...(record.meanLogprob === null ? {} : { meanLogprob: record.meanLogprob }),
   };
 }

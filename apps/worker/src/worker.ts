@@ -185,10 +185,13 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
   const reportCall = createCallReporter(log, metrics, labelOf);
   const consumers = new Map<string, Consumer>();
   const meter = createPoolMeter(pools);
+  const ledger = createLedgerGateway(database, worker, leaseMs);
   const advanceJob = createAdvancer(advancing);
   const tasks = createTaskGroup(onError);
   const calling: RunCallDependencies = {
-    ...createLedgerGateway(database, worker, leaseMs),
+    ...ledger,
+    claimStep: (wake) => meter.timed('claim', () => ledger.claimStep(wake)),
+    markSent: (departure) => meter.timed('departure', () => ledger.markSent(departure)),
     worker,
     providers,
     catalogue,

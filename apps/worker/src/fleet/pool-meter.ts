@@ -6,6 +6,8 @@ export interface PoolMeter {
   begin(pool: string): () => void;
   /** A call ended that held its place from its departure to its record for this long. */
   note(pool: string, heldMs: number): void;
+  /** Times a part of what a call does before it departs, which holds its place too; waiting for the limits is none. */
+  timed<Result>(part: string, work: () => Promise<Result>): Promise<Result>;
   read(): WorkerSign['pools'];
 }
 
@@ -31,6 +33,8 @@ export function createPoolMeter(
     return known;
   };
   for (const pool of pools) stateOf(pool);
+  /** How long each part before a departure takes. */
+  const parts = new Map<string, number>();
 
   return {
     begin(pool) {
@@ -47,12 +51,25 @@ export function createPoolMeter(
       const weight = Math.max(WEIGHT, 1 / state.ended);
       state.holdMs = state.holdMs === null ? held : state.holdMs + (held - state.holdMs) * weight;
     },
-    read: () =>
-      Object.fromEntries(
-        [...states].map(([pool, { ended, holdMs, begun }]) => {
+    async timed(part, work) {
+      const startedAt = now();
+      try {
+        return await work();
+      } finally {
+        const took = now() - startedAt;
+        const known = parts.get(part) ?? took;
+        parts.set(part, known + (took - known) * WEIGHT);
+      }
+    },
+    read() {
+      const beforeMs = [...parts.values()].reduce((sum, each) => sum + each, 0);
+      return Object.fromEntries(
+        [...states].map(([pool, { ended, holdMs: heldMs, begun }]) => {
           const [oldest] = begun;
+          const holdMs = heldMs === null ? null : heldMs + beforeMs;
           return [pool, { running: begun.size, ended, holdMs, oldestMs: oldest ? now() - oldest.at : 0 }];
         }),
-      ),
+      );
+    },
   };
 }

@@ -9,10 +9,10 @@ const MOST_PER_STEP = 1.1;
  * I8. While a provider is down (a fault whose entry names `probes`, the number of looks that are allowed), the calls sent
  * are at most 1.1 per step, and the probes.
  */
-export function checkPressure({ provider, faults }: Evidence): Finding[] {
+export function checkPressure({ run, provider, faults }: Evidence): Finding[] {
   return faults.flatMap((fault) => {
     const probes = fault.detail?.['probes'];
-    if (!fault.landed || typeof probes !== 'number') return [];
+    if (!fault.landed || fault.run !== run || typeof probes !== 'number') return [];
     const account = fault.detail?.['account'];
     const during = provider.filter(
       (call) =>

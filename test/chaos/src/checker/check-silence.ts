@@ -10,9 +10,9 @@ const emptyAccount = ['insufficient_quota', 'spend_limit', 'invalid_key'];
  * I7. After a refusal that named a time, the account is left alone until then; an account without quota is asked at most
  * once per `probeMs` (as the fault's entry says), apart from what was on its way.
  */
-export function checkSilence({ provider, faults }: Evidence): Finding[] {
+export function checkSilence({ run, provider, faults }: Evidence): Finding[] {
   return faults
-    .filter((fault) => fault.landed && fault.target === 'provider')
+    .filter((fault) => fault.landed && fault.target === 'provider' && fault.run === run)
     .flatMap((fault) => {
       const account = fault.detail?.['account'];
       const calls = provider.filter((call) => account === undefined || call.account === account);

@@ -63,7 +63,7 @@ export async function runCall(dependencies: RunCallDependencies, wake: StepWake)
     );
     if (outcome.kind === 'complete' && step.targetAttempts > 0) dependencies.retryBudget.reward(step.target);
     // What came with a refusal for the rate is in the book already.
-    if ('park' in outcome && outcome.park !== null && !isRateLimit(passage.happening)) {
+    if ('park' in outcome && outcome.park != null && !isRateLimit(passage.happening)) {
       await dependencies.capacity.park(step.pool, outcome.park);
     }
     const recorded = await recordSurely(

@@ -5,13 +5,14 @@
  * - `sum`: what the slices from `head` on hold; `head`: the first slice that still counts
  * - `last`: the instant of the last booking; no slice lies behind it
  * - `tat`: when the bucket will be full (the theoretical arrival time of GCRA)
- * - `limit`, `base`: a limit that headers told, and the configured limit that it replaces (another one ends it)
+ * - `limit`, `base`: a limit that headers told, and the configured limit that it replaces (another one ends it, and so do ten
+ *   minutes in which nothing left: what nobody confirms must not keep calls from leaving for ever)
  * - `outside`, `outsideAt`: what others were seen to use, and when; it fades within a window
  * - `corrected`: what was added to the bucket's debt for others, in all
  * - `counting`: how the vendor counts, 0 for a window, 1 for a bucket
  */
 export const bookLua = `
-local SLICE = 50
+local SLICE, FORGET_MS = 50, 600000
 local function clock()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
@@ -26,7 +27,7 @@ local function open(name, field, configured, now)
   local base
   d.sum, d.head, d.last, d.tat, d.limit, base, d.outside, d.outsideAt, d.corrected, d.counting =
     struct.unpack('<dddddddddd', field)
-  if base ~= d.configured then d.limit = d.configured end
+  if base ~= d.configured or now - d.last > FORGET_MS then d.limit = d.configured end
   return d
 end
 local function close(d)

@@ -103,6 +103,7 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
           reservation: {
             verdict: 'wait',
             waitMs: Number(answer[1]),
+            poolWaitMs: Number(answer[3]),
             reason: reason === 'parked' || reason === 'concurrency' ? reason : dimensionOfLetter(reason),
           },
           waitMs: 0,

@@ -32,11 +32,11 @@ export interface Booking {
 
 /**
  * `leave`: the call may go now; settle the booking however it ends. `wait`: nothing was booked; come back in `waitMs`.
- * `too_large`: it can never go. `aborted`: the signal ended the wait; nothing is booked.
+ * `poolWaitMs` of it is not for this call's size or class: until then nothing of the pool can leave. `too_large`: it can never go. `aborted`: the signal ended the wait; nothing is booked.
  */
 export type Reservation =
   | { verdict: 'leave'; booking?: Booking }
-  | { verdict: 'wait'; waitMs: number; reason?: Dimension | 'concurrency' | 'parked' }
+  | { verdict: 'wait'; waitMs: number; poolWaitMs: number; reason?: Dimension | 'concurrency' | 'parked' }
   | ({ verdict: 'too_large' } & TooLarge)
   | { verdict: 'aborted' };
 

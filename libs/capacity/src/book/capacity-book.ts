@@ -139,7 +139,9 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
     } catch (error) {
       onError(error);
       const { waitMs, reason } = standIn.reserve(pool, amounts, limits, horizon);
-      if (waitMs > horizon) return { reservation: { verdict: 'wait', waitMs, reason }, waitMs: 0 };
+      if (waitMs > horizon) {
+        return { reservation: { verdict: 'wait', waitMs, poolWaitMs: waitMs, reason }, waitMs: 0 };
+      }
       return { reservation: { verdict: 'leave' }, waitMs };
     }
   }
@@ -164,7 +166,9 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
       const { signal } = reserveOptions;
       if (isUnlimited(limits)) {
         const waitMs = await parkedFor(pool);
-        return waitMs > 0 ? { verdict: 'wait', waitMs, reason: 'parked' } : { verdict: 'leave' };
+        return waitMs > 0
+          ? { verdict: 'wait', waitMs, poolWaitMs: waitMs, reason: 'parked' }
+          : { verdict: 'leave' };
       }
       for (let rebookings = 0; ; rebookings += 1) {
         const { reservation, waitMs } = await book(pool, size, reserveOptions);
@@ -180,7 +184,7 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
         const closedMs = waitMs > 0 ? await closings.closedFor(pool) : 0;
         if (closedMs > 0) {
           await settle(booking, { sent: false });
-          return { verdict: 'wait', waitMs: closedMs, reason: 'parked' };
+          return { verdict: 'wait', waitMs: closedMs, poolWaitMs: closedMs, reason: 'parked' };
         }
         const lateMs = booking ? now() - booking.departBy : 0;
         if (lateMs <= 0 || rebookings === MOST_REBOOKINGS) return reservation;

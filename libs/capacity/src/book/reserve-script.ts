@@ -14,6 +14,9 @@ import { redisScript } from './run-script.ts';
  * it is full and puts it into debt. A book that is younger than a window starts nearly without a burst: if Redis has
  * lost it, what was sent before is unknown.
  *
+ * Output counts when it has been produced, so a short call may count before a long one that left earlier. It does not wait
+ * for that: it is counted beside the long one until it is settled, and keeps its place among the departures (`left`).
+ *
  * KEYS: book, window, leases, parked.
  * ARGV: booking id, horizon ms, lease ms, window ms, arrival spread ms, burst ms, calls at a time (-1: any), share of the
  * limits that may be filled, then for each dimension: name, limit, amount, ms from departure until it counts.
@@ -21,8 +24,9 @@ import { redisScript } from './run-script.ts';
  * Guarantees: either everything is booked or nothing is (but leases that ran out are dropped). No window of that
  * length holds more than the limit, as long as nobody but the book's callers sends.
  *
- * Returns {'wait', ms, why}, {'too_large', dimension, limit} or {'leave', ms, instant, 1 if the domain has been above 80 %
- * for a window, then for each dimension: name, slice, limit, own use with this call, bucket's debt, corrected by so far}.
+ * Returns {'wait', ms, why, ms until a small call with the whole limit could leave}, {'too_large', dimension, limit} or
+ * {'leave', ms, instant, 1 if the domain has been above 80 % for a window, then for each dimension: name, slice, limit, own
+ * use with this call, bucket's debt, corrected by so far}.
  */
 export const reserveScript = redisScript(`${bookLua}
 local book, window, leases = KEYS[1], KEYS[2], KEYS[3]
@@ -32,19 +36,21 @@ local most, share = tonumber(ARGV[7]), tonumber(ARGV[8])
 local now = clock()
 
 local pause = redis.call('PTTL', KEYS[4])
-if pause > 0 then return {'wait', pause, 'parked'} end
+if pause > 0 then return {'wait', pause, 'parked', pause} end
 if most >= 0 then
   redis.call('ZREMRANGEBYSCORE', leases, '-inf', now)
   if redis.call('ZCARD', leases) >= most then
     local hold = tonumber(redis.call('HGET', book, 'hold') or 2000)
-    return {'wait', math.ceil(math.min(math.max(hold / math.max(most, 1), 20), 1000)), 'concurrency'}
+    local wait = math.ceil(math.min(math.max(hold / math.max(most, 1), 20), 1000))
+    return {'wait', wait, 'concurrency', wait}
   end
 end
 
-local names = {'born', 'hot'}
+local names = {'born', 'hot', 'left'}
 for i = 9, #ARGV, 4 do names[#names + 1] = ARGV[i] end
 local state = redis.call('HMGET', book, unpack(names))
 local born = tonumber(state[1]) or now
+local start = math.max(now, tonumber(state[3]) or now)
 
 -- The amount in a slice, false if there is none; reads 16 at a time.
 local function slice(d, k)
@@ -68,29 +74,39 @@ local function expire(d, before)
 end
 local function firstSlice(at) return math.floor((at - span) / SLICE) end
 
-local leave, why, all = now, 'r', {}
+local leave, earliest, why, all = now, now, 'r', {}
 for i = 9, #ARGV, 4 do
-  local d = open(ARGV[i], state[3 + (i - 9) / 4], ARGV[i + 1], now)
+  local d = open(ARGV[i], state[4 + (i - 9) / 4], ARGV[i + 1], now)
   d.amount, d.after, d.read, d.gone = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), {}, {}
   if d.amount > d.limit then return {'too_large', d.name, d.limit} end
   if d.isNew then d.head = firstSlice(now) end
   d.final = math.floor(d.last / SLICE)
   local outside = outsideOf(d, now, period)
   d.rate = d.limit / period
+  local full = math.floor(d.limit - outside)
   local room = math.floor((d.limit - outside) * share)
   local from = math.max(now + d.after, d.last)
+  local lead = d.after
+  if d.name == 'o' then
+    from = math.max(start + d.after, d.last)
+    lead = from - start
+  end
   expire(d, firstSlice(from))
+  local anyone = from
   while d.sum > 0 and d.sum + d.amount > room do
+    local isFull = d.sum >= full
     expire(d, d.head + 1)
     from = math.max(from, d.head * SLICE + span)
+    if isFull then anyone = from end
   end
   local allowance = burst / 20
   if now - born >= span then allowance = burst * (1 - 0.8 * math.min(1, d.sum / d.limit)) end
-  from = math.max(from, math.ceil(d.tat - allowance))
-  if from - d.after > leave then leave, why = from - d.after, d.name end
+  from, anyone = math.max(from, math.ceil(d.tat - allowance)), math.max(anyone, math.ceil(d.tat - allowance))
+  if from - lead > leave then leave, why = from - lead, d.name end
+  earliest = math.max(earliest, anyone - lead)
   all[#all + 1] = d
 end
-if leave - now > horizon then return {'wait', leave - now, why} end
+if leave - now > horizon then return {'wait', leave - now, why, earliest - now} end
 
 local answer, fields, isHot, isNewSlice = {'leave', leave - now, leave, 0}, {}, false, false
 for _, d in ipairs(all) do
@@ -107,6 +123,7 @@ for _, d in ipairs(all) do
   answer[n + 5], answer[n + 6] = (d.tat - at) * d.rate, d.corrected
 end
 
+fields[#fields + 1], fields[#fields + 2] = 'left', leave
 if not state[1] then fields[#fields + 1], fields[#fields + 2] = 'born', born end
 if not isHot then
   if state[2] then redis.call('HDEL', book, 'hot') end

@@ -77,6 +77,11 @@ if calls < tonumber(ARGV[4]) or errors <= calls * tonumber(ARGV[5]) then return 
 open(tonumber(ARGV[6]))
 return {'open', 1, calls, errors}`);
 
+/** Makes room for another probe at once, because one says nothing. KEYS: breaker. */
+export const releaseScript = redisScript(`${breakerLua}
+if state == 'half_open' then redis.call('HSET', key, 'probe', 0) end
+return 1`);
+
 /** Reads the state. KEYS: breaker. Returns {state, ms until a probe may go}. */
 export const stateScript = redisScript(`${breakerLua}
 if state == 'open' and now >= till then state = 'half_open' end

@@ -111,3 +111,15 @@ test('an answer is remembered for a quarter of a second', async () => {
   now = 251;
   expect(await breakers.allow('kept')).toBe('no');
 });
+
+test('a probe that says nothing makes room for another one at once', async () => {
+  const breakers = openBreakers({ openMs: 1, leastCalls: 1 });
+  await fail(breakers, 'released', 1);
+  await waitFor(async () => (await breakers.allow('released')) === 'probe', { what: 'the first probe' });
+  expect(await breakers.allow('released')).toBe('no');
+  await breakers.release('released');
+  expect(await breakers.allow('released')).toBe('probe');
+  await breakers.record('released', true, 'probe');
+  await breakers.release('released');
+  expect(await breakers.state('released')).toBe('half_open');
+});

@@ -1,7 +1,7 @@
 import type { KeyNames } from '@millrace/redis';
 import type { Redis } from 'ioredis';
 import { runScript } from '../book/run-script.ts';
-import { allowScript, recordScript, stateScript } from './breaker-scripts.ts';
+import { allowScript, recordScript, releaseScript, stateScript } from './breaker-scripts.ts';
 
 /** Where a breaker stands: `open` lets nothing through, `half_open` one probe at a time. */
 export const breakerStates = ['closed', 'open', 'half_open'] as const;
@@ -18,10 +18,12 @@ export interface Breakers {
   allow(target: string): Promise<BreakerVerdict>;
   /**
    * Counts how a call ended. `ok` is false for what says that the target is in trouble (5xx, timeouts, lost connections);
-   * refusals for the call's own sake and 429 are no trouble. `verdict` is what let it go. One that was allowed as a probe
-   * and never sent is recorded by nobody: its lease runs out.
+   * refusals for the call's own sake and 429 are no trouble. `verdict` is what let it go. A probe
+   * that says nothing is released instead; one whose process died makes room when its lease runs out.
    */
   record(target: string, ok: boolean, verdict?: BreakerVerdict): Promise<void>;
+  /** Gives a probe back that was never sent, or whose end says nothing of the target, so that another may go at once. */
+  release(target: string): Promise<void>;
 }
 
 /** When a breaker opens and closes. */
@@ -43,6 +45,7 @@ export interface BreakerPolicy {
 
 const FRESH_MS = 250;
 const GATHER_MS = 100;
+const MOST_TARGETS = 1_000;
 
 /** `redis` is a connection of the role `producer`. `onOpened` is called by one process of the fleet, on opening from closed. */
 export function createBreakers(options: {
@@ -59,7 +62,13 @@ export function createBreakers(options: {
   const gathering = new Map<string, { count: number; reported: PromiseWithResolvers<void> }>();
   const remember = (target: string, state: BreakerState, forMs: number): void => {
     const answer = state === 'closed' ? 'yes' : 'no';
+    known.delete(target);
     known.set(target, { state, answer, until: now() + Math.min(forMs, FRESH_MS) });
+    // Clients name models: those that were asked for least lately are forgotten.
+    for (const oldest of known.keys()) {
+      if (known.size <= MOST_TARGETS) break;
+      known.delete(oldest);
+    }
   };
   const fresh = (target: string) => {
     const entry = known.get(target);
@@ -107,6 +116,14 @@ export function createBreakers(options: {
       gathering.delete(target);
       await report(target, ok, verdict, gathered?.count ?? 0);
       gathered?.reported.resolve();
+    },
+    async release(target) {
+      try {
+        await runScript(redis, releaseScript, [names.breaker(target)], []);
+        known.delete(target);
+      } catch (error) {
+        onError(error);
+      }
     },
   };
 

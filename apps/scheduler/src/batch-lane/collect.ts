@@ -1,5 +1,12 @@
 import { splitTarget } from '@millrace/calls';
-import { findCollected, leaveLaneByShape, measureBatches, settlePilots, tryShape } from '@millrace/ledger';
+import {
+  findCollected,
+  findRouteOverrides,
+  leaveLaneByShape,
+  measureBatches,
+  settlePilots,
+  tryShape,
+} from '@millrace/ledger';
 import type { BatchReadings, CollectedGroup } from '@millrace/ledger';
 import type { BatchPort } from '@millrace/providers';
 import { gatherBatch } from './gather-batch.ts';
@@ -27,7 +34,10 @@ export async function collect(dependencies: LaneDependencies, durations: KnownDu
   if (groups.length === 0) return;
   await durations.refresh();
   const readings = await measureBatches(database);
+  const off = await findSwitchedOff(database);
   for (const [target, ofTarget] of Map.groupBy(groups, (group) => group.target)) {
+    // Its steps stay in the lane until it is back, or until they have to leave for their deadline.
+    if (off.has(target)) continue;
     const port = ports.get(splitTarget(target).provider);
     const plan = planFor(dependencies, durations, target, ofTarget, port);
     await leave(dependencies, plan, port === undefined ? 'no_batch_api' : 'shape_refused');
@@ -37,6 +47,13 @@ export async function collect(dependencies: LaneDependencies, durations: KnownDu
     }
     if (port && plan.submitShapes.length > 0) await submitAll(dependencies, port, plan, readings);
   }
+}
+
+/** Targets to which no call may go at present, on no route. */
+async function findSwitchedOff(database: LaneDependencies['database']): Promise<ReadonlySet<string>> {
+  const overrides = await findRouteOverrides(database);
+  const everywhere = overrides.filter(({ route, enabled }) => route === null && enabled === false);
+  return new Set(everywhere.map(({ target }) => target));
 }
 
 function planFor(

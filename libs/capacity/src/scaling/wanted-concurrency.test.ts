@@ -81,8 +81,8 @@ describe('what the live workers are granted', () => {
     expect(decide({ due: standard(500) }).granted).toBe(64);
   });
 
-  it('is what the limit can feed when it is: more places would only hold calls that wait', () => {
-    expect(decide({ ...limited, fullest: 0.85 }).granted).toBe(11);
+  it('is what the limit can feed when it is, and what it lets go within a second, which waits in place', () => {
+    expect(decide({ ...limited, fullest: 0.85 })).toMatchObject({ feedable: 11, granted: 16 });
   });
 
   it('is at least one', () => {

@@ -44,6 +44,8 @@ export interface WantedConcurrency {
 const FEED_MARGIN = 1.25;
 /** From this share of a limit on, calls wait for the limit and not for a place. */
 const LIMIT_IS_NEAR = 0.8;
+/** For how long a call may hold its place before its booking lets it go, so that none of a full limit is left unused. */
+const BOOKED_AHEAD_MS = 1_000;
 
 /**
  * Decides the concurrency of a pool. **Wanted** is enough to take each class's backlog, with what is more urgent before it,
@@ -52,7 +54,9 @@ const LIMIT_IS_NEAR = 0.8;
  * nobody knows how long a call takes, or nothing may leave, it does not grow beyond the live fleet.
  *
  * **Granted** is all that the live workers carry, since a free place costs nothing and the next burst finds it, unless a
- * limit is nearly used up: then places beyond what it can feed would only hold calls that wait.
+ * limit is nearly used up: then it is what the limit can feed and what it will let go within the next second. The book fills
+ * a limit to the brim with calls that hold a booking and wait for its time; places beyond those would only hold calls that
+ * a more urgent one could not overtake any more.
  */
 export function wantedConcurrency(demand: PoolDemand, policy: ScalingPolicy): WantedConcurrency {
   const { running, capacity, concurrencyLimit } = demand;
@@ -76,7 +80,8 @@ export function wantedConcurrency(demand: PoolDemand, policy: ScalingPolicy): Wa
   raise(policy.minConcurrency, 'minimum');
 
   const isFull = demand.fullest >= LIMIT_IS_NEAR && feedable !== null;
-  const bound = Math.min(most, isFull ? feedable : (concurrencyLimit ?? Infinity));
+  const fed = isFull ? littlesLaw(demand, BOOKED_AHEAD_MS) : Infinity;
+  const bound = Math.min(most, fed, concurrencyLimit ?? Infinity);
   const granted = Math.max(Math.min(capacity, bound), Math.min(policy.minConcurrency, most), 1);
   return { wanted, granted, feedable, bottleneck };
 }
@@ -95,11 +100,13 @@ function needFor({ due, holdMs }: PoolDemand, { targetWaitMs }: ScalingPolicy): 
 }
 
 /** What the limits can keep busy; null when nothing bounds it or the length of a call is unknown. */
-function feedableConcurrency({ feedPerSecond, holdMs, concurrencyLimit }: PoolDemand): number | null {
-  const byRate =
-    feedPerSecond === null || holdMs === null
-      ? Infinity
-      : Math.ceil(((feedPerSecond * holdMs) / 1_000) * FEED_MARGIN) + 1;
-  const feedable = Math.min(byRate, concurrencyLimit ?? Infinity);
+function feedableConcurrency(demand: PoolDemand): number | null {
+  const feedable = Math.min(littlesLaw(demand, 0), demand.concurrencyLimit ?? Infinity);
   return feedable === Infinity ? null : feedable;
+}
+
+/** Places that calls fill which come at the rate of the limits and hold theirs for a time more than they take. */
+function littlesLaw({ feedPerSecond, holdMs }: PoolDemand, moreMs: number): number {
+  if (feedPerSecond === null || holdMs === null) return Infinity;
+  return Math.ceil(((feedPerSecond * (holdMs + moreMs)) / 1_000) * FEED_MARGIN) + 1;
 }

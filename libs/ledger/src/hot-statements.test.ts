@@ -9,11 +9,13 @@ import { findEvents } from './jobs/find-events.ts';
 import { findJob } from './jobs/find-job.ts';
 import { listJobs } from './jobs/list-jobs.ts';
 import { extendClaims } from './recovery/extend-claims.ts';
+import { findAged } from './recovery/find-aged.ts';
 import { findOverdue } from './recovery/find-overdue.ts';
 import { measureBacklog } from './recovery/measure-backlog.ts';
 import { measureLedger } from './recovery/measure-ledger.ts';
 import { postponeOverdue } from './recovery/postpone-overdue.ts';
 import { pruneJobs } from './recovery/prune.ts';
+import { raiseAged } from './recovery/raise-aged.ts';
 import { wakeEverything } from './recovery/wake-everything.ts';
 import { claimSteps } from './steps/claim-steps.ts';
 import { findOpenCalls } from './steps/find-open-calls.ts';
@@ -169,6 +171,16 @@ describe(`with ${JOBS} jobs and five times as many steps no statement of a hot p
       expect(overdue.jobs.length).toBeGreaterThan(40);
       expect(overdue.steps.length).toBeGreaterThan(80);
       await postponeOverdue(database, overdue);
+    },
+    'finding what has waited for long, and raising it': async (database) => {
+      await ledger.database.query(
+        "UPDATE steps SET class_since = now() - interval '1 hour' WHERE job_id BETWEEN $1 AND $2 AND status = 'pending'",
+        [idOf(90_000), idOf(91_000)],
+      );
+      const aged = await findAged(database, { standardMs: 600_000, backgroundMs: 600_000 }, 1_000);
+      expect(aged.length).toBeGreaterThan(40);
+      expect(await raiseAged(database, aged)).toBe(aged.length);
+      await ledger.database.query("UPDATE steps SET priority = 'standard' WHERE priority = 'realtime'");
     },
     'giving holders a new lease': (database) => extendClaims(database, 1_000),
     'reading the events of a job': (database) => findEvents(database, idOf(500), 2, 100),

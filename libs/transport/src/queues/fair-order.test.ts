@@ -231,8 +231,13 @@ it('a step that was handed out before keeps its place: it goes before newcomers,
   await add({ tenant: 'a', tokens: 1_000 }, 10);
   await put([{ id: 'again/1', priority: 'standard', charge: null }]);
   expect((await waiting())[0]).toBe('again/1');
+  await put([
+    ...wakesOf({ tenant: 'a', tokens: 1_000 }, 1),
+    { id: 'again/2', priority: 'standard', charge: null },
+  ]);
+  expect((await waiting()).slice(0, 2)).toEqual(['again/1', 'again/2']);
   await add({ tenant: 'again', tokens: 1_000 });
-  expect(positionOf((await waiting()).slice(1), 'again')).toBeLessThanOrEqual(1);
+  expect(positionOf((await waiting()).slice(2), 'again')).toBeLessThanOrEqual(1);
 });
 
 it('a wake that is on the queue already is not charged again', async () => {

@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util';
 import { crashPoints } from './campaigns/crash-points.ts';
 import { defects } from './campaigns/defects.ts';
+import { randomKills } from './campaigns/random-kills.ts';
 import type { Campaign } from './campaigns/campaign.ts';
 import { printSummary } from './print-summary.ts';
 
-const campaigns: readonly Campaign[] = [crashPoints, defects];
+const campaigns: readonly Campaign[] = [crashPoints, randomKills, defects];
 
 const { values } = parseArgs({
   options: {

@@ -1,13 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { check } from '../checker/check.ts';
-import { recoveryMs } from '../checker/check-recovery.ts';
-import { gatherEvidence } from '../stack/gather-evidence.ts';
 import { startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 import { chaosJob } from './chaos-jobs.ts';
 import { crashRuns } from './crash-runs.ts';
 import type { CrashRun } from './crash-runs.ts';
+import { judgeRun } from './judge-run.ts';
 
 /** Every named point × every kind of job × seeds: the process dies there by SIGKILL, and the supervisor starts it again. */
 export const crashPoints: Campaign = {
@@ -63,17 +61,9 @@ export async function runCrashes(
     if (started.landedAt !== null) {
       deaths.set(run.target, [...(deaths.get(run.target) ?? []), performance.now()].slice(-20));
     }
-    const judging = judge(stack, run, started).then((result) => {
+    const judging = judge(stack, request, run, started).then((result) => {
       results.push(result);
       underWay.delete(judging);
-      const verdict = result.violations.length === 0 ? 'ok' : `${result.violations.length} VIOLATIONS`;
-      const recovered = result.recoveries.map(({ ms }) => `${ms} ms`).join(', ');
-      request.progress(
-        `${results.length}/${planned.length} ${run.run}: ${result.landed === 0 ? 'did not land' : `recovered in ${recovered}`}, ${verdict}`,
-      );
-      for (const violation of result.violations) {
-        request.progress(`    ${violation.invariant} ${violation.about} ${violation.what}`);
-      }
     });
     underWay.add(judging);
   }
@@ -135,7 +125,12 @@ async function strike(stack: ChaosStack, planned: CrashRun): Promise<Struck> {
   }
 }
 
-async function judge(stack: ChaosStack, planned: CrashRun, struck: Struck): Promise<RunResult> {
+async function judge(
+  stack: ChaosStack,
+  request: CampaignRequest,
+  planned: CrashRun,
+  struck: Struck,
+): Promise<RunResult> {
   const { run, jobId } = struck;
   await struck.following;
   if (jobId !== null) {
@@ -146,22 +141,11 @@ async function judge(stack: ChaosStack, planned: CrashRun, struck: Struck): Prom
     const key = `${run}-key`;
     await stack.client.submit({ run, key, ...chaosJob(planned.kind, { run, key }) });
   }
-  const evidence = await gatherEvidence(stack, run, {
-    limitMs: ENDS_WITHIN_MS,
-    expectsWebhooks: true,
-    expectsLiveText: true,
-  });
-  const faults = evidence.faults.filter((fault) => fault.run === run);
-  return {
+  return judgeRun(stack, request, {
     run,
     seed: planned.seed,
     row: planned.point,
-    faults: faults.length,
-    landed: faults.filter((fault) => fault.landed).length,
-    violations: check(evidence),
-    recoveries: faults.flatMap((fault) => {
-      const ms = fault.landed ? recoveryMs(fault, evidence) : null;
-      return ms === null ? [] : [{ target: fault.target, ms }];
-    }),
-  };
+    limitMs: ENDS_WITHIN_MS,
+    expectsLiveText: true,
+  });
 }

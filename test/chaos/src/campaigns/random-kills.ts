@@ -1,0 +1,93 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { seededRandom } from '../seeded-random.ts';
+import type { SeededRandom } from '../seeded-random.ts';
+import { freeze } from '../stack/freeze.ts';
+import { startChaosStack } from '../stack/start-chaos-stack.ts';
+import type { ChaosStack } from '../stack/start-chaos-stack.ts';
+import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
+import { judgeRun } from './judge-run.ts';
+import { startLoad } from './load.ts';
+
+const JOBS = 200;
+const SPREAD_MS = 12_000;
+const KILLS = 4;
+
+/** Random processes are killed, asked to stop or frozen while 200 mixed jobs run. */
+export const randomKills: Campaign = {
+  name: 'random-kills',
+  describes: 'SIGKILL, SIGTERM and SIGSTOP (5–30 s) on random processes while 200 mixed jobs run',
+  async run(request) {
+    const startedAt = performance.now();
+    const stack = await startChaosStack({
+      workers: 3,
+      configuration: 'retry:\n  max_deaths: 10\n',
+      environment: { MILLRACE_SHUTDOWN_GRACE: '5s' },
+    });
+    try {
+      const runs: RunResult[] = [];
+      for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
+        runs.push(await oneSeed(stack, request, seed));
+      }
+      return { campaign: 'random-kills', runs, tookMs: performance.now() - startedAt };
+    } finally {
+      await stack.end();
+    }
+  },
+};
+
+async function oneSeed(stack: ChaosStack, request: CampaignRequest, seed: number): Promise<RunResult> {
+  const run = `kills-s${seed}`;
+  const random = seededRandom(run);
+  const latencyMs = (): number => random.between(50, 900);
+  const load = startLoad(stack, { run, random, jobs: JOBS, spreadMs: SPREAD_MS, latencyMs, followed: 12 });
+  const thaws: Promise<void>[] = [];
+  for (let number = 1; number <= KILLS; number += 1) {
+    await pause(SPREAD_MS / (KILLS + 1));
+    thaws.push(strikeAtRandom(stack, run, seed, number, random));
+  }
+  await Promise.all([load.done, ...thaws]);
+  return judgeRun(stack, request, {
+    run,
+    seed,
+    row: 'random kills',
+    limitMs: 120_000,
+    expectsLiveText: true,
+  });
+}
+
+/** Resolves when the victim runs again, as far as that is in our hands. */
+async function strikeAtRandom(
+  stack: ChaosStack,
+  run: string,
+  seed: number,
+  number: number,
+  random: SeededRandom,
+): Promise<void> {
+  const victim = random.pick(stack.processes.filter(({ name }) => name !== 'simulator'));
+  const signal = random.pick(['SIGKILL', 'SIGKILL', 'SIGTERM', 'SIGSTOP'] as const);
+  const stopMs = random.between(5_000, 30_000);
+  const startAt = new Date().toISOString();
+  const { pid } = victim;
+  let landed = false;
+  if (signal === 'SIGSTOP' && pid !== null) {
+    const thaw = freeze(pid);
+    landed = true;
+    await pause(stopMs);
+    thaw();
+  } else {
+    landed = victim.signal(signal);
+  }
+  stack.faultLog.note({
+    id: `${run}-${number}`,
+    campaign: 'random-kills',
+    run,
+    seed,
+    kind: signal,
+    target: victim.name.replace(/-\d+$/, ''),
+    phase: victim.name,
+    startAt,
+    // The others take over while it stands still, so recovery counts from the beginning; calls overlap to its end.
+    endAt: new Date().toISOString(),
+    landed,
+  });
+}

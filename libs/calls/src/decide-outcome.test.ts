@@ -235,6 +235,17 @@ describe('a claim without an answer', () => {
       kind: 'retry',
     });
   });
+  it('to a route that is down waits while its deadline allows, and ends with an error that says why', () => {
+    const closed: Happening = { kind: 'closed', delayMs: 15_000 };
+    expect(decide(closed, { timeLeftMs: 60_000 })).toMatchObject({ kind: 'retry', delayMs: 15_000 });
+    expect(decide(closed, { timeLeftMs: 10_000 })).toMatchObject({ kind: 'retry', delayMs: 9_500 });
+    expect(decide(closed, { timeLeftMs: 500 })).toMatchObject({
+      kind: 'fail',
+      error: { code: 'providers_unavailable', message: expect.stringContaining('deadline') as string },
+    });
+    const works = { nextTarget: 'anthropic/x', freeTarget: 'anthropic/x', timeLeftMs: 500 };
+    expect(decide(closed, works)).toMatchObject({ kind: 'fall_over' });
+  });
   it('that no minute of its pool can hold goes elsewhere for good, or fails and says why', () => {
     const tooLarge: Happening = { kind: 'too_large', dimension: 'tokens', limit: 1_000, requested: 4_096 };
     expect(decide(tooLarge, { nextTarget: 'anthropic/x' })).toMatchObject({

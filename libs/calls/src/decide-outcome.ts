@@ -21,6 +21,8 @@ export type Happening =
   | { kind: 'lost_answer' }
   /** The worker died too often while it held this step. */
   | { kind: 'deadly' }
+  /** The configuration gives its target to another pool than the one that the step waited in. */
+  | { kind: 'misplaced' }
   /** The call may not leave yet. */
   | { kind: 'must_wait'; delayMs: number }
   /** The target's breaker is open: it is in trouble, as other calls have seen; or it was switched off. */
@@ -51,6 +53,8 @@ export interface Situation {
   lane?: Lane;
   /** What the route wants while none of its targets can be used; absent where one can, or where it wants to wait. */
   lastResort?: LastResort | null;
+  /** Until the job's deadline; absent or null without one. */
+  timeLeftMs?: number | null;
 }
 
 /** What is done with a step of a route that is down, instead of waiting. */
@@ -127,6 +131,8 @@ export function decideOutcome(
         : { kind: 'retry', delayMs: 0, reason: 'lost_answer', countsAttempt: false, park: null };
     case 'deadly':
       return fail('worker_crashed', 'The worker died each time it ran this step.');
+    case 'misplaced':
+      return moveToItsPool(situation);
     case 'must_wait':
       return decideWait(happening.delayMs, 'capacity', LONG_WAIT_MS, situation);
     case 'closed':
@@ -270,6 +276,18 @@ function retryOrGiveUp(
   };
 }
 
+/** The same target in the pool that it has now: in the old one nobody would keep its limits, or nobody takes calls. */
+function moveToItsPool({ target }: Situation): Outcome {
+  return {
+    kind: 'fall_over',
+    target,
+    reason: 'pool_changed',
+    countsAttempt: false,
+    gaveUp: false,
+    park: null,
+  };
+}
+
 /** Waiting uses up no attempt. A target that makes a call wait for long is left for one that could take it now. */
 function decideWait(delayMs: number, reason: string, patienceMs: number, situation: Situation): Outcome {
   const { freeTarget } = situation;
@@ -278,10 +296,14 @@ function decideWait(delayMs: number, reason: string, patienceMs: number, situati
   return { kind: 'fall_over', target: freeTarget, gaveUp: false, ...free };
 }
 
+/** So long before the deadline a step looks for a target for the last time, or ends with an error that says why. */
+const LAST_LOOK_MS = 1_000;
+
 /** A target that takes no calls at present is left for one that works; without one, the route says what is done. */
 function decideClosed(delayMs: number, situation: Situation): Outcome {
   const { lastResort, freeTarget } = situation;
-  if (freeTarget !== null || !lastResort) return decideWait(delayMs, 'provider_unavailable', 0, situation);
+  if (freeTarget !== null) return decideWait(delayMs, 'provider_unavailable', 0, situation);
+  if (!lastResort) return waitForTarget(delayMs, situation);
   switch (lastResort.kind) {
     case 'fail':
       return fail('providers_unavailable', 'No target of the route can be used, and it is not to wait.');
@@ -293,6 +315,15 @@ function decideClosed(delayMs: number, situation: Situation): Outcome {
       return { kind: 'fall_over', target, gaveUp: false, degraded: 'cheapest', ...free };
     }
   }
+}
+
+function waitForTarget(delayMs: number, situation: Situation): Outcome {
+  const timeLeftMs = situation.timeLeftMs ?? Infinity;
+  if (timeLeftMs <= LAST_LOOK_MS) {
+    const message = `${situation.target} cannot be used at present, no other target can, and the deadline leaves no time to wait.`;
+    return fail('providers_unavailable', message);
+  }
+  return decideWait(Math.min(delayMs, timeLeftMs - LAST_LOOK_MS / 2), 'provider_unavailable', 0, situation);
 }
 
 function decideTooLarge(happening: Happening & { kind: 'too_large' }, situation: Situation): Outcome {

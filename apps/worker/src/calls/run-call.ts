@@ -108,6 +108,7 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
 
   const prepared = prepareCall(step, dependencies);
   if (!prepared) return unsent(noProvider(step));
+  if (dependencies.poolOf(step.target) !== step.pool) return unsent({ kind: 'misplaced' });
 
   const capped = step.maxCostMicroUsd !== null;
   if (capped && prepared.worstCaseMicroUsd === null) return unsent({ kind: 'unpriced' });
@@ -242,6 +243,7 @@ async function toSituation(
     ambiguousPolicy: step.ambiguousPolicy,
     target: step.target,
     lane: step.lane,
+    timeLeftMs: step.deadlineAt === null ? null : step.deadlineAt - dependencies.now(),
     ...(await findWayOn(dependencies, step, happening)),
   };
 }

@@ -106,6 +106,16 @@ describe('a route whose targets are all switched off', () => {
     expect(await worker.ended(id, 20_000)).toMatchObject({ status: 'completed', calls: 1, degraded: false });
   });
 
+  it('fails them with an error that says why when their deadline leaves no time to wait', async () => {
+    await switchOff(LUNA);
+    const id = await worker.submit({ ...call('waits'), deadline: '3s' });
+    expect(await worker.ended(id)).toMatchObject({
+      status: 'failed',
+      calls: 0,
+      error: { code: 'providers_unavailable' },
+    });
+  });
+
   it('fails them where it is configured so, with an error that says it', async () => {
     await switchOff(LUNA);
     const id = await worker.submit(call('fails'));

@@ -2,10 +2,11 @@ import { parseArgs } from 'node:util';
 import { crashPoints } from './campaigns/crash-points.ts';
 import { defects } from './campaigns/defects.ts';
 import { randomKills } from './campaigns/random-kills.ts';
+import { stores } from './campaigns/stores.ts';
 import type { Campaign } from './campaigns/campaign.ts';
 import { printSummary } from './print-summary.ts';
 
-const campaigns: readonly Campaign[] = [crashPoints, randomKills, defects];
+const campaigns: readonly Campaign[] = [crashPoints, randomKills, stores, defects];
 
 const { values } = parseArgs({
   options: {

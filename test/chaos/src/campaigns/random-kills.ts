@@ -63,7 +63,7 @@ async function strikeAtRandom(
   number: number,
   random: SeededRandom,
 ): Promise<void> {
-  const victim = random.pick(stack.processes.filter(({ name }) => name !== 'simulator'));
+  const victim = random.pick(stack.processes);
   const signal = random.pick(['SIGKILL', 'SIGKILL', 'SIGTERM', 'SIGSTOP'] as const);
   const stopMs = random.between(5_000, 30_000);
   const startAt = new Date().toISOString();

@@ -34,12 +34,27 @@ export function recoveryMs(fault: FaultEntry, evidence: Evidence): number | null
 
 function signs(fault: FaultEntry, { client, provider, jobs, sink }: Evidence): number[] {
   const answers = client.flatMap((entry) => (entry.kind === 'ok' ? [Date.parse(entry.at)] : []));
-  if (fault.target === 'api') return answers;
+  // What nobody asked for cannot be late.
+  if (fault.target === 'api') return wasAsked(fault, client) ? answers : [];
+  const calls = provider.flatMap((call) => (call.stepId === null ? [] : [Date.parse(call.at)]));
+  // Answers that were on their way, and webhooks' retries, need neither store: only new calls say that work goes on.
+  if (fault.target === 'redis' || fault.target === 'postgres') return calls;
   return [
-    ...provider.flatMap((call) => (call.stepId === null ? [] : [Date.parse(call.at)])),
+    ...calls,
     ...jobs.flatMap(({ events }) =>
       events.flatMap((event) => (event.at === null ? [] : [Date.parse(event.at)])),
     ),
     ...sink.map((entry) => Date.parse(entry.at)),
   ];
+}
+
+const ASKED_WITHIN_MS = 1_000;
+
+function wasAsked(fault: FaultEntry, client: Evidence['client']): boolean {
+  const endAt = Date.parse(fault.endAt);
+  return client.some(
+    (entry) =>
+      (entry.kind === 'invoke' || entry.kind === 'unknown') &&
+      Math.abs(Date.parse(entry.at) - endAt) <= ASKED_WITHIN_MS,
+  );
 }

@@ -8,6 +8,7 @@ import { createFaultLog } from './fault-log.ts';
 import type { FaultLog } from './fault-log.ts';
 import { createOrders } from './orders.ts';
 import type { Orders } from './orders.ts';
+import { startProvider } from './start-provider.ts';
 import { startClient } from './start-client.ts';
 import type { Client } from './start-client.ts';
 import { startSink } from './start-sink.ts';
@@ -16,6 +17,8 @@ import type { Sink } from './start-sink.ts';
 /** A whole Millrace with armed faults, and the witnesses around it. */
 export interface ChaosStack extends LocalStack {
   readonly directory: string;
+  /** Of the provider simulator, which is no process of the stack. */
+  readonly providerUrl: string;
   /** The key of a tenant that owns nothing. */
   readonly strangersKey: string;
   readonly orders: Orders;
@@ -33,8 +36,8 @@ export interface ChaosStack extends LocalStack {
 export interface ChaosStackOptions {
   workers: number;
   environment?: Record<string, string>;
-  /** A `millrace.config.yaml`, or how to write it once the directory is known. */
-  configuration?: string;
+  /** A `millrace.config.yaml`, for a provider at this address. */
+  configuration?: string | ((providerUrl: string) => string | Promise<string>);
   simulator?: Record<string, unknown>;
   /** False: no webhook endpoint is made. */
   webhooks?: boolean;
@@ -45,8 +48,13 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
   const directory = await mkdtemp(join(tmpdir(), 'millrace-chaos-'));
   const chaosDirectory = join(directory, 'chaos');
   await mkdir(chaosDirectory);
+  const provider = await startProvider(directory, { tokensPerSecond: 60, ...options.simulator });
   const configPath = join(directory, 'millrace.config.yaml');
-  await writeFile(configPath, options.configuration ?? '{}');
+  const { configuration = '{}' } = options;
+  await writeFile(
+    configPath,
+    typeof configuration === 'string' ? configuration : await configuration(provider.url),
+  );
   const lines: string[] = [];
   const journals = { client: join(directory, 'client.jsonl'), sink: join(directory, 'sink.jsonl') };
   const sink = await startSink(journals.sink);
@@ -61,7 +69,10 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
       CHAOS_DIRECTORY: chaosDirectory,
       MILLRACE_CONFIG: configPath,
       MILLRACE_ALLOW_PRIVATE_WEBHOOKS: '127.0.0.1',
-      SIMULATOR_CONFIG: JSON.stringify({ tokensPerSecond: 60, ...options.simulator }),
+      OPENAI_BASE_URL: `${provider.url}/openai/v1`,
+      ANTHROPIC_BASE_URL: `${provider.url}/anthropic`,
+      OPENAI_API_KEY: 'sk-chaos-openai',
+      ANTHROPIC_API_KEY: 'sk-chaos-anthropic',
       ...options.environment,
     },
     onLog: ({ source, line }) => {
@@ -79,12 +90,13 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
   return {
     ...stack,
     directory,
+    providerUrl: provider.url,
     strangersKey,
     orders: createOrders(chaosDirectory),
     faultLog: createFaultLog(join(directory, 'faults.jsonl')),
     client,
     sink,
-    journals: { ...journals, provider: stack.simulatorJournalPath ?? '' },
+    journals: { ...journals, provider: provider.journal },
     logs: () => lines,
     strike: (name, signal) => {
       const found = stack.processes.find((each) => each.name === name);
@@ -94,6 +106,7 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
     async end() {
       client.stop();
       await stack.stop();
+      await provider.stop();
       sink.stop();
       await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     },

@@ -3,9 +3,9 @@ import type { ProviderCall } from '../observer/journals.ts';
 import { readProviderCalls } from '../observer/provider-journal.ts';
 
 /** The provider simulator as campaigns steer and watch it. */
-export function steerProvider(stack: { simulatorUrl: string | null; journals: { provider: string } }) {
+export function steerProvider(stack: { providerUrl: string; journals: { provider: string } }) {
   const order = async (method: string, path: string, body?: unknown): Promise<unknown> => {
-    const response = await fetch(`${stack.simulatorUrl}/_simulator${path}`, {
+    const response = await fetch(`${stack.providerUrl}/_simulator${path}`, {
       method,
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });

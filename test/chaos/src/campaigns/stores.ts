@@ -1,0 +1,79 @@
+import { seededRandom } from '../seeded-random.ts';
+import { startChaosStack } from '../stack/start-chaos-stack.ts';
+import type { ChaosStack } from '../stack/start-chaos-stack.ts';
+import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
+import { judgeRun } from './judge-run.ts';
+import { startLoad } from './load.ts';
+import { postgresFaults } from './postgres-faults.ts';
+import { redisFaults } from './redis-faults.ts';
+import { tryProxiedRedis } from './proxied-redis.ts';
+import type { StoreFault } from './store-fault.ts';
+
+/** What befalls Redis and PostgreSQL while jobs come and run. */
+export const stores: Campaign = {
+  name: 'stores',
+  describes: 'Redis and PostgreSQL killed, restarted, frozen, emptied, full, unreachable, away at the start',
+  async run(request) {
+    const startedAt = performance.now();
+    // They stand still most of the time, so three stacks share the machine well.
+    const parts = await Promise.all([
+      onStackOfItsOwn(request, redisFaults),
+      onStackOfItsOwn(request, postgresFaults),
+      tryProxiedRedis(request),
+    ]);
+    return { campaign: 'stores', runs: parts.flat(), tookMs: performance.now() - startedAt };
+  },
+};
+
+const JOBS = 45;
+
+async function onStackOfItsOwn(
+  request: CampaignRequest,
+  faults: readonly StoreFault[],
+): Promise<RunResult[]> {
+  const wanted = faults.filter((fault) => request.only === null || fault.kind.includes(request.only));
+  if (wanted.length === 0) return [];
+  const stack = await startChaosStack({ workers: 2 });
+  try {
+    const runs: RunResult[] = [];
+    for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
+      for (const fault of seededRandom(seed).shuffle(wanted)) {
+        runs.push(await tryStoreFault(stack, request, fault, seed));
+      }
+    }
+    return runs;
+  } finally {
+    await stack.end();
+  }
+}
+
+/** Jobs come before, during and after the fault. */
+export async function tryStoreFault(
+  stack: ChaosStack,
+  request: CampaignRequest,
+  fault: StoreFault,
+  seed: number,
+): Promise<RunResult> {
+  const run = `${fault.kind}-s${seed}`;
+  const random = seededRandom(run);
+  const spreadMs = fault.lastsMs + 6_000;
+  const latencyMs = (): number => random.between(50, 1_500);
+  const load = startLoad(stack, { run, random, jobs: JOBS, spreadMs, latencyMs, followed: 6 });
+  await new Promise((resolve) => setTimeout(resolve, random.between(1_000, 3_000)));
+  const startAt = new Date().toISOString();
+  const landed = await fault.inject(stack);
+  stack.faultLog.note({
+    id: run,
+    campaign: 'stores',
+    run,
+    seed,
+    kind: fault.kind,
+    target: fault.target,
+    phase: 'load',
+    startAt,
+    endAt: new Date().toISOString(),
+    landed,
+  });
+  await load.done;
+  return judgeRun(stack, request, { run, seed, row: fault.kind, limitMs: 120_000, expectsLiveText: false });
+}

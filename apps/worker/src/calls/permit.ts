@@ -17,6 +17,8 @@ export interface PermitDependencies {
   retryBudget: RetryBudget;
   /** How long calls of a target usually take, for limits that count output as it is produced. */
   usualDurationMs: (target: string) => number;
+  /** How long a call may take that no deadline cuts short. */
+  callTimeoutMs: number;
   /** Lets no worker of the fleet take calls of a pool for a time. */
   pausePool: (pool: string, forMs: number) => void;
   random: () => number;
@@ -30,6 +32,8 @@ export interface Permit {
   /** Which answers resemble this one in length, and how long it was expected to be. */
   kind: string;
   expectedOutputTokens: number;
+  /** The job's deadline ends the call before its own time is over. */
+  isHurried: boolean;
 }
 
 /** How a call that had a permit ended; null when it was not sent. */
@@ -43,6 +47,9 @@ const RETRY_WITHOUT_BUDGET_MS = 5_000;
 /** A pool that pauses comes back this long before its next booking may leave, so that no gap opens. */
 const PAUSE_LEAD_MS = 1_000;
 const LONGEST_PAUSE_MS = 5_000;
+const SHORTEST_PAUSE_MS = 50;
+/** When only this call's size or class has no room: for others there is some, and a backlog of its kind must not spin. */
+const OWN_WAIT_PAUSE_MS = 100;
 
 /** Asks breaker, retry budget and book, in this order, and takes nothing from any of them if one says no. */
 export async function obtainPermit(
@@ -76,8 +83,10 @@ export async function obtainPermit(
     if (isRetry) retryBudget.refund(step.target);
     if (reservation.verdict === 'aborted') return { kind: 'aborted', reason: signal.reason as 'shutdown' };
     if (reservation.verdict === 'too_large') return { ...reservation, kind: 'too_large' };
-    const { waitMs } = reservation;
-    dependencies.pausePool(step.pool, Math.min(LONGEST_PAUSE_MS, Math.max(50, waitMs - PAUSE_LEAD_MS)));
+    const { waitMs, poolWaitMs } = reservation;
+    const leastMs = poolWaitMs < waitMs ? OWN_WAIT_PAUSE_MS : SHORTEST_PAUSE_MS;
+    const pauseMs = Math.max(leastMs, poolWaitMs - PAUSE_LEAD_MS);
+    dependencies.pausePool(step.pool, Math.min(LONGEST_PAUSE_MS, pauseMs));
     return { kind: 'must_wait', delayMs: waitMs + random() * 250 };
   }
   const { booking } = reservation;
@@ -88,7 +97,8 @@ export async function obtainPermit(
     return closed;
   }
   if (!isRetry) retryBudget.earn(step.target);
-  return { booking, verdict, kind, expectedOutputTokens };
+  const isHurried = prepared.call.timeoutMs < dependencies.callTimeoutMs;
+  return { booking, verdict, kind, expectedOutputTokens, isHurried };
 }
 
 /** Settles the booking with the truth, and tells breaker and estimator what they can learn from the call. */
@@ -101,7 +111,11 @@ export async function returnPermit(
   const { capacity, breakers, estimator } = dependencies;
   const { booking } = permit;
   if (hasDefect('forget-settle')) return;
-  if (!sending) return capacity.settle(booking, { sent: false });
+  const isProbe = permit.verdict === 'probe';
+  if (!sending) {
+    if (isProbe) await breakers.release(step.target);
+    return capacity.settle(booking, { sent: false });
+  }
   const { happening, attempt } = sending.judged;
   const refused = isRateLimit(happening);
   if (refused) {
@@ -110,7 +124,9 @@ export async function returnPermit(
   }
   const usage = attempt.usage === null ? null : toUsage(attempt.usage);
   const { arrivedBy } = sending;
-  const health = healthOf(happening);
+  // No room in the flex tier says nothing of the target.
+  const leavesFlex = step.lane === 'flex' && happening.kind !== 'answered';
+  const health = leavesFlex || endedByDeadline(happening, permit) ? null : healthOf(happening);
   await Promise.all([
     capacity.settle(booking, {
       sent: true,
@@ -118,7 +134,8 @@ export async function returnPermit(
       usage,
       ...(arrivedBy === undefined ? {} : { arrivedBy }),
     }),
-    health === null ? undefined : breakers.record(step.target, health, permit.verdict),
+    health !== null && breakers.record(step.target, health, permit.verdict),
+    health === null && isProbe && breakers.release(step.target),
     // Without limits nobody asks for estimates.
     booking && attempt.status === 'completed' && usage
       ? estimator.record(permit.kind, usage.outputTokens, permit.expectedOutputTokens)
@@ -129,6 +146,11 @@ export async function returnPermit(
 /** A 429 for the rate, which the book should have prevented (not one for quota, nor one of a slower tier). */
 export function isRateLimit(happening: Happening): happening is Happening & { kind: 'failed' } {
   return happening.kind === 'failed' && happening.failure.code === 'provider_rate_limited';
+}
+
+/** A job that leaves its calls little time says nothing of their target: a tenant could close it to all others by that. */
+function endedByDeadline(happening: Happening, { isHurried }: Permit): boolean {
+  return isHurried && happening.kind === 'failed' && happening.failure.code === 'provider_timeout';
 }
 
 /** True and false for what a breaker counts as healthy and as trouble; null for what says nothing of the target. */

@@ -1,0 +1,117 @@
+import { createBreakers, createCapacityBook } from '@millrace/capacity';
+import type { Breakers, CapacityBook } from '@millrace/capacity';
+import { joinJournal } from '@millrace/simulator';
+import { waitFor } from '@millrace/test-support';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startTestWorker } from './testing/start-test-worker.ts';
+import type { TestWorker } from './testing/start-test-worker.ts';
+
+const config = `pools:
+  tokens: {targets: ["openai/gpt-6.1-sol"], tokens_per_minute: 100000, burst: 600s, fixed: true}
+  moved: {targets: ["openai/gpt-6-luna"], requests_per_minute: 6000}
+routes:
+  tokens: {targets: [{target: openai/gpt-6.1-sol}]}
+  moved: {targets: [{target: openai/gpt-6-luna}]}
+`;
+
+let worker: TestWorker;
+let breakers: Breakers;
+let book: CapacityBook;
+beforeAll(async () => {
+  worker = await startTestWorker({ config, simulator: { config: { latencyMs: 50 } } });
+  const { redis, names } = worker;
+  const onError = (error: unknown): void => {
+    throw error;
+  };
+  breakers = createBreakers({ redis, names, onError });
+  book = createCapacityBook({ redis, names, onError, domains: new Map([['moved', { requests: 6_000 }]]) });
+});
+afterAll(async () => {
+  await worker.stop();
+});
+
+const call = (route: string, more: Record<string, unknown> = {}) => ({
+  type: 'call',
+  route,
+  prompt: 'Say yes.',
+  ...more,
+});
+
+describe('a call that is ended by its job’s deadline', () => {
+  it('is no trouble of the target', async () => {
+    const prompt = '[[sim:latency=8000]] [[sim:reply=late]]';
+    const hurried = { prompt, model: 'anthropic/claude-haiku-5-5', deadline: '3s' };
+    const ids = await Promise.all(
+      Array.from({ length: 12 }, () => worker.submit({ type: 'call', ...hurried })),
+    );
+    for (const id of ids) expect(await worker.ended(id)).toMatchObject({ status: 'expired' });
+    await waitFor(
+      () => {
+        const calls = joinJournal(worker.simulator.journal()).filter(
+          ({ model }) => model === 'claude-haiku-5-5',
+        );
+        return calls.length >= 10 && calls.every(({ end }) => end);
+      },
+      { what: 'enough calls to end', timeoutMs: 15_000 },
+    );
+    expect(await breakers.state('anthropic/claude-haiku-5-5')).toBe('closed');
+  });
+});
+
+describe('work that has to wait', () => {
+  it('for the share of its class lets what is more urgent go', async () => {
+    // Not a book that has just been opened, which lets nothing go at once.
+    await worker.redis.hset(worker.names.book('tokens'), 'born', Date.now() - 120_000);
+    const background = call('tokens', { max_output_tokens: 2_000, priority: 'background' });
+    const backlog = await Promise.all(Array.from({ length: 100 }, () => worker.submit(background)));
+    await waitFor(
+      async () => (await Promise.all(backlog.map((id) => worker.steps(id)))).every(([step]) => step),
+      { what: 'the backlog', timeoutMs: 20_000 },
+    );
+    const sent = () =>
+      joinJournal(worker.simulator.journal()).filter(({ model }) => model === 'gpt-6.1-sol').length;
+    let before = -1;
+    await waitFor(
+      () => {
+        const same = before === sent() && before >= 0;
+        before = sent();
+        return same;
+      },
+      { intervalMs: 1_000, timeoutMs: 40_000, what: 'the background share to be full' },
+    );
+    const startedAt = performance.now();
+    const urgent = await worker.submit(call('tokens', { max_output_tokens: 500, priority: 'realtime' }));
+    await worker.ended(urgent, 20_000);
+    expect(performance.now() - startedAt).toBeLessThan(1_500);
+  }, 60_000);
+});
+
+describe('a step that waits in a pool', () => {
+  it.each(['openai', 'gone'])(
+    'which is not its target’s any more (%s) moves',
+    async (pool) => {
+      // A worker hears nothing of wakes for a pool that it does not have.
+      const queue = `${worker.names.queues}:calls-moved`;
+      const forget = async () => {
+        const wakes = await worker.redis.zrange(`${queue}:delayed`, 0, -1);
+        if (wakes.length > 0)
+          await worker.redis.del(`${queue}:delayed`, ...wakes.map((id) => `${queue}:${id}`));
+        return wakes.length;
+      };
+      await book.park('moved', 5_000);
+      const id = await worker.submit(call('moved'));
+      await waitFor(async () => (await worker.steps(id)).length === 1, { what: 'the step' });
+      await waitFor(async () => (await forget()) > 0, { what: 'the wake to be put off', timeoutMs: 10_000 });
+      const moved = await worker.database.query(
+        `UPDATE steps SET pool = $2, wake_at = now(), not_before = now() WHERE job_id = $1 AND status = 'pending'
+      RETURNING key`,
+        [id, pool],
+      );
+      expect(moved).toHaveLength(1);
+      const before = (await book.read('moved'))!.limits.requests!.used;
+      expect(await worker.ended(id, 25_000)).toMatchObject({ status: 'completed', calls: 1 });
+      expect((await book.read('moved'))!.limits.requests!.used).toBe(before + 1);
+    },
+    60_000,
+  );
+});

@@ -8,6 +8,8 @@ export interface ReconcileDependencies {
   producer: Producer;
   /** False when Redis has lost its content, or is new. */
   transportIsWhole: () => Promise<boolean>;
+  /** The pool in whose queue a step's wake is found: its own, unless the configuration has that no more. */
+  poolOf: (step: { pool: string; target: string }) => string;
   /** Says that what was lost has been made due again; until then every sweep does it. */
   markTransport: () => Promise<void>;
   /** Told after a loss how many rows waited for wakes. */
@@ -46,7 +48,7 @@ export function createReconciler(dependencies: ReconcileDependencies): Reconcile
       for (;;) {
         const overdue = await findOverdue(database, AT_A_TIME);
         reachedAt = dependencies.now();
-        await enqueue(producer, overdue);
+        await enqueue(overdue);
         await postponeOverdue(database, overdue);
         report(overdue);
         if (Math.max(overdue.jobs.length, overdue.deliveries.length, waiting(overdue)) < AT_A_TIME) return;
@@ -62,17 +64,17 @@ export function createReconciler(dependencies: ReconcileDependencies): Reconcile
     reachedAt = dependencies.now();
   }
 
+  async function enqueue(overdue: Overdue): Promise<void> {
+    await producer.enqueueJobs(overdue.jobs);
+    await producer.enqueueSteps(overdue.steps.map((step) => ({ ...step, pool: dependencies.poolOf(step) })));
+    await producer.enqueueDeliveries(overdue.deliveries);
+  }
+
   function report(overdue: Overdue): void {
     dependencies.onReconciled('job', overdue.jobs.length);
     dependencies.onReconciled('step', overdue.steps.length);
     dependencies.onReconciled('delivery', overdue.deliveries.length);
   }
-}
-
-async function enqueue(producer: Producer, overdue: Overdue): Promise<void> {
-  await producer.enqueueJobs(overdue.jobs);
-  await producer.enqueueSteps(overdue.steps);
-  await producer.enqueueDeliveries(overdue.deliveries);
 }
 
 /** Steps that a dead worker holds stay overdue until they are taken over, so they must not keep the sweep going. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { createCapacityBook, createFleet } from '@millrace/capacity';
-import { tokensPerMinuteOf, weightOf } from '@millrace/config';
+import { poolOf, tokensPerMinuteOf, weightOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import type { Service } from '@millrace/contracts';
 import {
@@ -77,6 +77,10 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
     database,
     producer,
     transportIsWhole: () => hasEpoch(redis, names),
+    // A worker of any pool finds out that a step's provider is gone.
+    poolOf: ({ pool, target }) =>
+      [pool, poolOf(config.pools, target), ...config.pools.keys()].find((each) => config.pools.has(each)) ??
+      pool,
     markTransport: () => markEpoch(redis, names, holder),
     onLoss: (count) => {
       if (count === 0) return;

@@ -9,6 +9,7 @@ export interface Overdue {
     jobId: string;
     key: string;
     pool: string;
+    target: string;
     fence: number;
     priority: Priority;
     delayMs: number;
@@ -29,7 +30,7 @@ export const CHARGE = `(
   FROM jobs j JOIN tenants t ON t.id = j.tenant_id WHERE j.id = s.job_id)`;
 
 const STEPS = `
-SELECT job_id AS "jobId", key, pool, fence, priority,
+SELECT job_id AS "jobId", key, pool, target, fence, priority,
   greatest(0, extract(epoch FROM not_before - now()) * 1000)::float8 AS "delayMs", true AS "isPending",
   -- One that has come from another pool counts its attempts anew, and pays here.
   CASE WHEN fence = 0 OR target_attempts = 0 AND repairs = 0 THEN ${CHARGE} END AS charge
@@ -40,7 +41,7 @@ FROM steps s WHERE wake_at < now() AND status = 'pending' ORDER BY wake_at LIMIT
  * somebody takes them over, and are looked for apart, so that they do not stand in the way of the others.
  */
 const HELD_STEPS = `
-SELECT job_id AS "jobId", key, pool, fence, priority, 0::float8 AS "delayMs", false AS "isPending", NULL AS charge
+SELECT job_id AS "jobId", key, pool, target, fence, priority, 0::float8 AS "delayMs", false AS "isPending", NULL AS charge
 FROM steps WHERE wake_at < now() AND status IN ('claimed', 'sent') ORDER BY wake_at LIMIT $1`;
 
 const DELIVERIES = `

@@ -76,6 +76,7 @@ async function handBack(
 ): Promise<void> {
   try {
     if (signal.aborted) {
+      if (signal.reason instanceof ClaimLost) return;
       await noteBatch(dependencies.database, batch, { wakeInMs: 0 });
       return;
     }

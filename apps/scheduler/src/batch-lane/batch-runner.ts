@@ -2,11 +2,12 @@ import type { Service } from '@millrace/contracts';
 import { claimBatches, renewBatchClaim } from '@millrace/ledger';
 import type { BatchRecord } from '@millrace/ledger';
 import { advanceBatch } from './advance-batch.ts';
+import { ClaimLost } from './claim-lost.ts';
 import type { KnownDurations } from '@millrace/ledger';
 import type { LaneDependencies } from './lane-dependencies.ts';
+import { LEASE_MS } from './lease.ts';
 
-const LEASE_MS = 60_000;
-const RENEW_EVERY_MS = 20_000;
+const RENEW_EVERY_MS = LEASE_MS / 3;
 const AT_A_TIME = 6;
 
 /** Claims batches that are due and carries them on, several at a time. */
@@ -23,9 +24,14 @@ export function createBatchRunner(dependencies: LaneDependencies, durations: Kno
   async function run(batch: BatchRecord): Promise<void> {
     const lost = new AbortController();
     const signal = AbortSignal.any([stopping.signal, lost.signal]);
+    let heldUntil = dependencies.now() + LEASE_MS;
     const renewing = setInterval(() => {
+      const asked = dependencies.now();
+      // While the ledger is away others may claim the batch when the lease is over: work ends before that.
+      if (asked + RENEW_EVERY_MS > heldUntil) return lost.abort(new ClaimLost(batch.id));
       renewBatchClaim(dependencies.database, batch, LEASE_MS).then((held) => {
-        if (!held) lost.abort(new Error(`the claim of ${batch.id} is lost`));
+        if (held) heldUntil = asked + LEASE_MS;
+        else lost.abort(new ClaimLost(batch.id));
       }, dependencies.onError);
     }, RENEW_EVERY_MS);
     try {

@@ -16,7 +16,7 @@ export async function finishBatch(
   finish: Finish,
 ): Promise<void> {
   if ('shown' in finish) await discard(dependencies, port, finish.shown);
-  crashPoint('batch.discarded');
+  crashPoint('batch.discarded', batch.id);
   const sums = await endBatch(dependencies.database, batch, 'outcome' in finish ? finish.outcome : null);
   // Somebody else has ended it meanwhile, and has counted.
   if (sums) report(dependencies, batch, finish, sums);

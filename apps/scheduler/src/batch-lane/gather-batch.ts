@@ -5,13 +5,11 @@ import { bindLines, findCandidates, leaveLane, noteBatch, openBatch } from '@mil
 import type { BatchRecord, ClaimedStep, NewLine } from '@millrace/ledger';
 import type { BatchPort } from '@millrace/providers';
 import type { LaneDependencies } from './lane-dependencies.ts';
+import { LEASE_MS } from './lease.ts';
 import { lineName } from './line-name.ts';
 import { tell } from './tell.ts';
 
 const AT_A_TIME = 500;
-/** Binding goes on in small transactions, each of which makes this longer. */
-const LEASE_MS = 60_000;
-
 /** A batch that was gathered. `isFull`: there may be more of the kind. */
 export interface GatheredBatch {
   lines: number;
@@ -73,7 +71,7 @@ export async function gatherBatch(
       continue;
     }
     const { bound, overCap, events } = await bindLines(database, batch, lines);
-    crashPoint('batch.bound');
+    crashPoint('batch.bound', batch.id);
     line += lines.length;
     gatheredTokens += lines.reduce((sum, each) => sum + each.inputTokens, 0);
     const wakes = await leaveLane(database, overCap, 'cost_cap');
@@ -81,7 +79,7 @@ export async function gatherBatch(
     if (bound === 0 && wakes.length === 0) break;
   }
   if (batch === null) return null;
-  crashPoint('batch.gathered');
+  crashPoint('batch.gathered', batch.id);
   await noteBatch(database, batch, { status: 'submitting', wakeInMs: 0 });
   return { lines: line, tokens: gatheredTokens, isFull: isFull || room.lines <= 0 };
 }

@@ -7,6 +7,7 @@ import { pollDelayMs } from './backoff.ts';
 import { escapeWholeBatch } from './escape.ts';
 import { finishBatch } from './finish-batch.ts';
 import type { LaneDependencies } from './lane-dependencies.ts';
+import { LEASE_MS } from './lease.ts';
 import { note } from './note.ts';
 import { giveBackAll } from './release.ts';
 
@@ -19,7 +20,7 @@ export async function pollBatch(
   port: BatchPort,
   batch: BatchRecord,
 ): Promise<ProviderBatch | null> {
-  crashPoint('batch.poll');
+  crashPoint('batch.poll', batch.id);
   const shown = await retrieve(dependencies, port, batch);
   if (!shown) return null;
   const outcome = outcomeOf(shown.phase);
@@ -46,8 +47,6 @@ export async function pollBatch(
   await note(dependencies, batch, { ...seen, ...cancelRequestedAt, wakeInMs });
   return null;
 }
-
-const LEASE_MS = 60_000;
 
 /** A batch that the vendor does not know any more has not been billed as far as anybody can tell. */
 async function retrieve(

@@ -5,6 +5,7 @@ import type { BatchLineResult, BatchPort, ProviderBatch } from '@millrace/provid
 import { finishBatch } from './finish-batch.ts';
 import type { KnownDurations } from '@millrace/ledger';
 import type { LaneDependencies } from './lane-dependencies.ts';
+import { LEASE_MS } from './lease.ts';
 import { lineNumber } from './line-name.ts';
 import { note } from './note.ts';
 import { recordLines } from './record-lines.ts';
@@ -13,7 +14,6 @@ import { giveBackAll } from './release.ts';
 import type { Giving } from './release.ts';
 
 const AT_A_TIME = 200;
-const LEASE_MS = 60_000;
 /** How often results that lack lines are read again before those lines are given up. */
 const MOST_READINGS = 4;
 /** How long steps wait whose batch found no room in the provider's queue. */
@@ -32,7 +32,7 @@ export async function readBatch(
 ): Promise<void> {
   const isOurs = await recordAll(dependencies, port, batch, shown, context.signal);
   if (!isOurs) return disown(dependencies, batch);
-  crashPoint('batch.read');
+  crashPoint('batch.read', batch.id);
   const missing = await countOpenLines(dependencies.database, batch.id);
   if (missing > 0) {
     const isPatient = shown.phase === 'completed' && batch.tries < MOST_READINGS;
@@ -55,9 +55,9 @@ async function recordAll(
     const results = waiting;
     waiting = [];
     if (results.length === 0) return;
-    crashPoint('batch.line');
+    crashPoint('batch.line', batch.id);
     await recordLines(dependencies, batch, results);
-    crashPoint('batch.lines-recorded');
+    crashPoint('batch.lines-recorded', batch.id);
     await note(dependencies, batch, { wakeInMs: LEASE_MS });
     signal.throwIfAborted();
   };

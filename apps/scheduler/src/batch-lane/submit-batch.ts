@@ -7,15 +7,17 @@ import type { BatchPort, ProviderBatch } from '@millrace/providers';
 import { backoffMs, pollDelayMs } from './backoff.ts';
 import { finishBatch } from './finish-batch.ts';
 import type { LaneDependencies } from './lane-dependencies.ts';
+import { LEASE_MS } from './lease.ts';
 import { lineName } from './line-name.ts';
 import { note } from './note.ts';
 import { giveBack, giveBackAll } from './release.ts';
 
-/** Longer than uploading takes between two renewals of the claim. */
-const LEASE_MS = 60_000;
 const LINES_AT_A_TIME = 200;
 /** Our own word for the phase: from here on the vendor may have the batch. */
 const SENDING = 'submitting';
+/** The vendor was asked once and had no such batch. */
+const NOT_FOUND = 'not_found';
+const SETTLE_MS = 5_000;
 
 /**
  * Submits a batch, or adopts it where an earlier try has already created it: a batch created twice is a defect. `signal`
@@ -27,15 +29,17 @@ export async function submitBatch(
   batch: BatchRecord,
   signal: AbortSignal,
 ): Promise<void> {
-  if (batch.phase === SENDING) {
+  if (batch.phase === SENDING || batch.phase === NOT_FOUND) {
     const found = await findCreated(dependencies, port, batch);
     if (found) return adopt(dependencies, batch, found.batch, found.certain);
+    // What a dying process has sent may still be on its way through the vendor.
+    if (batch.phase === SENDING) return note(dependencies, batch, { phase: NOT_FOUND, wakeInMs: SETTLE_MS });
   }
   const lineCount = await leaveOutUnwanted(dependencies, batch);
   if (lineCount === 0) return finishBatch(dependencies, port, batch, { outcome: 'abandoned' });
 
   await note(dependencies, batch, { phase: SENDING, lineCount, wakeInMs: LEASE_MS });
-  crashPoint('batch.before-upload');
+  crashPoint('batch.before-upload', batch.id);
   let handles = batch.handles;
   try {
     const created = await port.submit(
@@ -51,11 +55,11 @@ export async function submitBatch(
         async onUploaded(uploaded) {
           handles = { ...handles, ...uploaded };
           await note(dependencies, batch, { handles, wakeInMs: LEASE_MS });
-          crashPoint('batch.after-upload');
+          crashPoint('batch.after-upload', batch.id);
         },
       },
     );
-    crashPoint('batch.after-create');
+    crashPoint('batch.after-create', batch.id);
     await adopt(dependencies, batch, created, true);
   } catch (error) {
     if (!(error instanceof TerminalError)) throw error;
@@ -99,7 +103,7 @@ async function adopt(
     tries: 0,
     wakeInMs: pollDelayMs(0, settings.longestPollMs, random()),
   });
-  crashPoint('batch.recorded');
+  crashPoint('batch.recorded', batch.id);
   log.info(
     {
       batch: batch.id,

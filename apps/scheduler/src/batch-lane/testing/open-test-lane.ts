@@ -38,7 +38,7 @@ export interface TestLane {
 
 export async function openTestLane(settings: Partial<LaneSettings> = {}): Promise<TestLane> {
   const own = await createTestDatabase({ migrate });
-  const ledger = await openTestLedger(own.url, { maxConnections: 4 });
+  const ledger = await openTestLedger(own.url, { maxConnections: 4, connectTimeoutMs: 30_000 });
   const { database } = ledger;
   const config = loadConfig(
     { DATABASE_URL: own.url, REDIS_URL: 'redis://127.0.0.1:1', OPENAI_API_KEY: 'sk-test' },

@@ -53,7 +53,7 @@ const targetsOf = async (route: string, count: number): Promise<(string | null)[
   const ids = await Promise.all(Array.from({ length: count }, () => worker.submit(call(route))));
   return Promise.all(
     ids.map(async (id) => {
-      expect(await worker.ended(id)).toMatchObject({ status: 'completed' });
+      expect(await worker.ended(id, 30_000)).toMatchObject({ status: 'completed' });
       return (await worker.steps(id))[0]!.target;
     }),
   );
@@ -70,7 +70,7 @@ describe('a change of a route', () => {
     await change({ route: null, target: LUNA, enabled: null }, { route: 'both', target: HAIKU, weight: 0 });
     await passMs(2_000);
     expect(new Set(await targetsOf('both', 30))).toEqual(new Set([LUNA]));
-  });
+  }, 90_000);
 
   it('takes steps away that wait for a target which is switched off, and no call goes there any more', async () => {
     const slow = await worker.submit(call('narrow', '[[sim:latency=4000]] [[sim:reply=slow]]'));

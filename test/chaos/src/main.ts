@@ -1,12 +1,13 @@
 import { parseArgs } from 'node:util';
 import { crashPoints } from './campaigns/crash-points.ts';
 import { defects } from './campaigns/defects.ts';
+import { providers } from './campaigns/provider-faults.ts';
 import { randomKills } from './campaigns/random-kills.ts';
 import { stores } from './campaigns/stores.ts';
 import type { Campaign } from './campaigns/campaign.ts';
 import { printSummary } from './print-summary.ts';
 
-const campaigns: readonly Campaign[] = [crashPoints, randomKills, stores, defects];
+const campaigns: readonly Campaign[] = [crashPoints, randomKills, stores, providers, defects];
 
 const { values } = parseArgs({
   options: {

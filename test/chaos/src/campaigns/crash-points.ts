@@ -146,6 +146,6 @@ async function judge(
     seed: planned.seed,
     row: planned.point,
     limitMs: ENDS_WITHIN_MS,
-    expectsLiveText: true,
+    liveText: 'whole',
   });
 }

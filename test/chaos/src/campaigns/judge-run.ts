@@ -1,5 +1,6 @@
 import { check } from '../checker/check.ts';
 import { recoveryMs } from '../checker/check-recovery.ts';
+import type { Evidence } from '../observer/evidence.ts';
 import { gatherEvidence } from '../stack/gather-evidence.ts';
 import { keepEvidence } from '../stack/keep-evidence.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
@@ -14,14 +15,14 @@ export async function judgeRun(
     seed: number;
     row: string;
     limitMs: number;
-    expectsLiveText: boolean;
+    liveText: Evidence['liveText'];
     expectsWebhooks?: boolean;
   },
 ): Promise<RunResult> {
   const evidence = await gatherEvidence(stack, run.run, {
     limitMs: run.limitMs,
     expectsWebhooks: run.expectsWebhooks ?? true,
-    expectsLiveText: run.expectsLiveText,
+    liveText: run.liveText,
   });
   const violations = check(evidence);
   const own = evidence.faults.filter((fault) => fault.run === run.run);

@@ -23,7 +23,10 @@ export function startLoad(
     spreadMs: number;
     latencyMs: () => number;
     model?: string;
+    /** How the jobs may end; default: completed. */
     statuses?: readonly string[];
+    /** False: the answers may be others than those asked for. */
+    output?: boolean;
     /** How many of the jobs are followed. */
     followed?: number;
     patienceMs?: number;
@@ -41,7 +44,8 @@ export function startLoad(
       { run, key },
       { latencyMs, ...(options.model ? { model: options.model } : {}) },
     );
-    const expect = options.statuses ? { ...job.expect, statuses: options.statuses } : job.expect;
+    const statuses = options.statuses ?? job.expect.statuses;
+    const expect = options.output === false ? { statuses } : { ...job.expect, statuses };
     const submission = { run, key, request: job.request, expect, patienceMs };
     const seed = random.between(1, 1_000_000);
     const jobId = await stack.client.submit(submission);

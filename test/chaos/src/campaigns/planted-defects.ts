@@ -74,7 +74,7 @@ async function see(
     await stack.client.probe(run, jobId);
   }
   for (const { key, job } of submissions) await stack.client.submit({ run, key, ...job });
-  return gatherEvidence(stack, run, { limitMs: patienceMs, expectsWebhooks: true, expectsLiveText: true });
+  return gatherEvidence(stack, run, { limitMs: patienceMs, expectsWebhooks: true, liveText: 'whole' });
 }
 
 async function crash(scene: Scene, point: string): Promise<Evidence> {

@@ -75,5 +75,5 @@ export async function tryStoreFault(
     landed,
   });
   await load.done;
-  return judgeRun(stack, request, { run, seed, row: fault.kind, limitMs: 120_000, expectsLiveText: false });
+  return judgeRun(stack, request, { run, seed, row: fault.kind, limitMs: 120_000, liveText: 'none' });
 }

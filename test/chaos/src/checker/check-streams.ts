@@ -7,7 +7,7 @@ import type { Finding } from './check.ts';
  * I10. What a follower got over all its connections: ids only grow, every lifecycle event of the record is among them, no
  * other is, the terminal event comes once and last; and the text that it shows in the end is the step's output.
  */
-export function checkStreams({ client, jobs, expectsLiveText }: Evidence): Finding[] {
+export function checkStreams({ client, jobs, liveText }: Evidence): Finding[] {
   const streamed = Map.groupBy(
     client.filter((entry) => entry.kind === 'event'),
     (entry) => entry.jobId,
@@ -19,7 +19,7 @@ export function checkStreams({ client, jobs, expectsLiveText }: Evidence): Findi
     return [
       ...checkOrder(record, got),
       ...checkLifecycle(record, got),
-      ...(expectsLiveText ? checkText(record, got) : []),
+      ...(liveText === 'none' ? [] : checkText(record, got, liveText === 'whole')),
     ];
   });
 }
@@ -48,15 +48,22 @@ function checkLifecycle({ job, events }: JobRecord, got: readonly StreamedEntry[
   ];
 }
 
-function checkText({ job, steps }: JobRecord, got: readonly StreamedEntry[]): Finding[] {
+function checkText(
+  { job, steps }: JobRecord,
+  got: readonly StreamedEntry[],
+  mustBeWhole: boolean,
+): Finding[] {
   const shown = new Map<string, string>();
   for (const { type, step, text } of got) {
     if (step === null) continue;
     if (type === 'step.retried') shown.set(step, '');
     if (type === 'step.delta') shown.set(step, (shown.get(step) ?? '') + (text ?? ''));
   }
-  const isWrong = (step: ApiStep): boolean =>
-    step.status === 'completed' && shown.has(step.key) && shown.get(step.key) !== step.output;
+  const isWrong = (step: ApiStep): boolean => {
+    const text = shown.get(step.key);
+    if (step.status !== 'completed' || typeof step.output !== 'string' || text === undefined) return false;
+    return mustBeWhole ? text !== step.output : !step.output.startsWith(text);
+  };
   return steps.filter(isWrong).map((step) => ({
     about: `${job.id}/${step.key}`,
     what: `shows ${JSON.stringify(shown.get(step.key))} and its output is ${JSON.stringify(step.output)}`,

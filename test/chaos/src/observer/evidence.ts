@@ -11,8 +11,11 @@ export interface Evidence {
   jobs: readonly JobRecord[];
   /** Whether webhooks were to arrive for the endings of jobs. */
   expectsWebhooks: boolean;
-  /** False where Redis lost its content or stood still: live text may then be missing, lifecycle events may not. */
-  expectsLiveText: boolean;
+  /**
+   * How much of the live text must arrive; lifecycle events must in every case. `beginning`: a worker that stood still may
+   * stop streaming an attempt. `none`: Redis lost its content or was away.
+   */
+  liveText: 'whole' | 'beginning' | 'none';
 }
 
 /** A job as the public API tells of it after the run. */

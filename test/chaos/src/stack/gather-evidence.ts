@@ -9,7 +9,7 @@ import type { ChaosStack } from './start-chaos-stack.ts';
 export async function gatherEvidence(
   stack: ChaosStack,
   run: string,
-  options: { limitMs: number; expectsWebhooks: boolean; expectsLiveText: boolean; events?: boolean },
+  options: { limitMs: number; expectsWebhooks: boolean; liveText: Evidence['liveText']; events?: boolean },
 ): Promise<Evidence> {
   const reader = createApiReader({ url: stack.apiUrl, key: stack.bootstrapKey });
   const jobs = await reader.recordsOf(run, options.limitMs, { events: options.events ?? true });
@@ -31,6 +31,6 @@ export async function gatherEvidence(
     faults: stack.faultLog.entries().filter((fault) => Date.parse(fault.endAt) >= startedAt - 60_000),
     jobs,
     expectsWebhooks: options.expectsWebhooks,
-    expectsLiveText: options.expectsLiveText,
+    liveText: options.liveText,
   };
 }

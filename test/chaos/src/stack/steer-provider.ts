@@ -21,12 +21,12 @@ export function steerProvider(stack: { providerUrl: string; journals: { provider
     /** Resolves with the first call in the journal that matches; null after `timeoutMs`. */
     async arrived(matches: (call: ProviderCall) => boolean, timeoutMs: number): Promise<ProviderCall | null> {
       const deadlineAt = performance.now() + timeoutMs;
-      while (performance.now() < deadlineAt) {
+      for (;;) {
         const found = readProviderCalls(stack.journals.provider).find(matches);
         if (found) return found;
+        if (performance.now() >= deadlineAt) return null;
         await pause(50);
       }
-      return null;
     },
   };
 }

@@ -1,0 +1,179 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { accountOf } from '@millrace/simulator';
+import { seededRandom } from '../seeded-random.ts';
+import { startChaosStack } from '../stack/start-chaos-stack.ts';
+import type { ChaosStack } from '../stack/start-chaos-stack.ts';
+import { steerProvider } from '../stack/steer-provider.ts';
+import { startTcpProxy } from '../stack/tcp-proxy.ts';
+import type { TcpProxy } from '../stack/tcp-proxy.ts';
+import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
+import { judgeRun } from './judge-run.ts';
+import { startLoad } from './load.ts';
+import { providerFaults } from './provider-fault-kinds.ts';
+import type { ProviderFault } from './provider-fault-kinds.ts';
+
+/** Everything a provider can do, at a fifth of the calls and at all of them for a minute. */
+export const providers: Campaign = {
+  name: 'provider',
+  describes: 'every fault of the simulator and of the network to it, at 20 % and at 100 % of the calls',
+  async run(request) {
+    const startedAt = performance.now();
+    const lanes = await openLanes(request.seed);
+    const stack = await startChaosStack({
+      workers: 2,
+      environment: {
+        MILLRACE_CALL_TIMEOUT: '8s',
+        ...Object.fromEntries(lanes.map((lane) => [lane.keyName, lane.key])),
+      },
+      configuration: (providerUrl) => configure(lanes, providerUrl),
+    });
+    try {
+      const runs = await runFaults(stack, request, lanes);
+      return { campaign: 'provider', runs, tookMs: performance.now() - startedAt };
+    } finally {
+      await stack.end();
+      await Promise.all(lanes.map((lane) => lane.proxy.current?.stop()));
+    }
+  },
+};
+
+/** Runs that are under way at the same time, each with a provider account of its own. */
+const LANES = 12;
+const LASTS_MS = 60_000;
+const JOBS = 40;
+
+/** A provider of the configuration: its own account at the simulator, reached through its own proxy. */
+interface Lane {
+  provider: string;
+  kind: 'openai' | 'anthropic' | 'openai_compatible';
+  model: string;
+  key: string;
+  keyName: string;
+  proxy: { current: TcpProxy | null };
+}
+
+async function openLanes(seed: number): Promise<Lane[]> {
+  const kinds = [
+    { kind: 'openai', model: 'gpt-6-luna' },
+    { kind: 'anthropic', model: 'claude-haiku-5-5' },
+    { kind: 'openai_compatible', model: 'gpt-4.1-mini' },
+  ] as const;
+  return Array.from({ length: LANES }, (_, index) => {
+    const dialect = kinds[index % kinds.length] ?? kinds[0];
+    const provider = `lane${index}`;
+    return {
+      ...dialect,
+      provider,
+      key: `sk-chaos-${seed}-${index}`,
+      keyName: `CHAOS_KEY_${index}`,
+      proxy: { current: null },
+    };
+  });
+}
+
+async function configure(lanes: readonly Lane[], providerUrl: string): Promise<string> {
+  const { port } = new URL(providerUrl);
+  const lines = ['providers:'];
+  for (const lane of lanes) {
+    lane.proxy.current = await startTcpProxy({ port: Number(port) }, seededRandom(lane.provider).next);
+    const path = lane.kind === 'anthropic' ? '/anthropic' : '/openai/v1';
+    lines.push(
+      `  ${lane.provider}:`,
+      `    kind: ${lane.kind}`,
+      `    base_url: http://127.0.0.1:${lane.proxy.current.port}${path}`,
+      `    api_key_env: ${lane.keyName}`,
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+interface ProviderRun {
+  fault: ProviderFault;
+  share: number;
+  seed: number;
+}
+
+/** Each lane takes the next run as soon as it is free and its breaker and pauses are over. */
+async function runFaults(
+  stack: ChaosStack,
+  request: CampaignRequest,
+  lanes: readonly Lane[],
+): Promise<RunResult[]> {
+  const todo: ProviderRun[] = [];
+  for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
+    for (const fault of providerFaults) {
+      if (request.only !== null && !fault.name.includes(request.only)) continue;
+      todo.push({ fault, share: 1, seed }, { fault, share: 0.2, seed });
+    }
+  }
+  const queue = seededRandom(request.seed).shuffle(todo);
+  const results: RunResult[] = [];
+  await Promise.all(
+    lanes.map(async (lane) => {
+      for (let next = queue.shift(); next; next = queue.shift()) {
+        results.push(await runFault(stack, request, lane, next));
+      }
+    }),
+  );
+  return results;
+}
+
+async function runFault(
+  stack: ChaosStack,
+  request: CampaignRequest,
+  lane: Lane,
+  { fault, share, seed }: ProviderRun,
+): Promise<RunResult> {
+  const run = `${fault.name}-${share * 100}-s${seed}`;
+  const random = seededRandom(run);
+  const provider = steerProvider(stack);
+  const account = accountOf(lane.key);
+  const load = startLoad(stack, {
+    run,
+    random,
+    jobs: JOBS,
+    spreadMs: LASTS_MS,
+    latencyMs: () => random.between(50, 500),
+    model: `${lane.provider}/${lane.model}`,
+    statuses: fault.ends,
+    output: !fault.spoils,
+    followed: 4,
+    patienceMs: 240_000,
+  });
+  const startAt = new Date().toISOString();
+  let landed: boolean;
+  if (fault.network) {
+    lane.proxy.current?.fault(fault.network, share);
+    await pause(LASTS_MS);
+    landed = (lane.proxy.current?.touched() ?? 0) > 0;
+    lane.proxy.current?.fault(null);
+  } else {
+    const { name, parameters } = fault;
+    const id = await provider.fault({ kind: name, share, match: { account }, ...parameters });
+    await pause(LASTS_MS);
+    await provider.removeFault(id);
+    landed =
+      (await provider.arrived((call) => call.account === account && call.end?.fault === name, 0)) !== null;
+  }
+  stack.faultLog.note({
+    id: run,
+    campaign: 'provider',
+    run,
+    seed,
+    kind: `provider.${fault.name}`,
+    target: 'provider',
+    phase: `${share * 100} % of calls, ${lane.kind}`,
+    startAt,
+    endAt: new Date().toISOString(),
+    landed,
+    detail: { account, ...(fault.watch?.(share) ?? {}) },
+  });
+  await load.done;
+  return judgeRun(stack, request, {
+    run,
+    seed,
+    row: `${fault.network ? 'network' : 'provider'} ${fault.group} ${share * 100} %`,
+    limitMs: 240_000,
+    liveText: 'whole',
+  });
+}

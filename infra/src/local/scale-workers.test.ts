@@ -37,6 +37,7 @@ beforeEach(() => {
     stopGraceMs: 1_000,
     notice: () => undefined,
     everyMs: 1,
+    upAfterMs: 0,
     downAfterMs: 10_000,
     now: () => bench.clockMs,
   });
@@ -85,6 +86,41 @@ test('a need that comes back within ten seconds keeps them', async () => {
   }
   expect(names()).toHaveLength(2);
   expect(bench.log).toEqual(['+worker-2', '+worker-3']);
+});
+
+test('a need of a moment starts nothing', async () => {
+  const started: number[] = [];
+  const moves: { wanted: number; at: number }[] = [
+    { wanted: 1, at: 0 },
+    { wanted: 4, at: 1_000 },
+    { wanted: 1, at: 2_000 },
+    { wanted: 4, at: 3_000 },
+    { wanted: 3, at: 4_000 },
+    { wanted: 4, at: 5_000 },
+  ];
+  let at = 0;
+  const scaler = createWorkerScaler({
+    range: { least: 1, most: 4 },
+    readWanted: async () => {
+      const move = moves.shift();
+      at = move?.at ?? at;
+      return move?.wanted ?? null;
+    },
+    startWorker: async (number) => {
+      started.push(at, number);
+      return { name: `worker-${number}`, stop: async () => ({ name: '', killed: false }) };
+    },
+    stopGraceMs: 0,
+    notice: () => undefined,
+    everyMs: 1,
+    now: () => at,
+  });
+  scaler.start();
+  await waitFor(() => moves.length === 0 && scaler.workers.length === 2, {
+    what: 'the last two seconds to count',
+  });
+  expect(started).toEqual([5_000, 2, 5_000, 3]);
+  await scaler.stop();
 });
 
 test('nothing changes while nobody can tell what is wanted', async () => {

@@ -23,11 +23,12 @@ export interface WorkerScaler<Worker extends Removable> extends Stoppable {
 }
 
 const EVERY_MS = 1_000;
+const UP_AFTER_MS = 2_000;
 const DOWN_AFTER_MS = 10_000;
 
 /**
- * Takes workers up as soon as more are wanted and down when fewer have been wanted for ten seconds: a start costs a second
- * or two, and a backlog that comes and goes should not make it be paid again and again. Workers that are taken down end what
+ * Takes workers up when more have been wanted for two seconds (a single reading may be chance) and down when fewer have been
+ * wanted for ten: a start costs a second or two, and a backlog that comes and goes should not make it be paid again and again. Workers that are taken down end what
  * they have (SIGTERM) while others go on. While nobody can tell how many are wanted, nothing changes.
  */
 export function createWorkerScaler<Worker extends Removable>(options: {
@@ -39,11 +40,13 @@ export function createWorkerScaler<Worker extends Removable>(options: {
   stopGraceMs: number;
   notice: (line: string) => void;
   everyMs?: number;
+  upAfterMs?: number;
   downAfterMs?: number;
   now?: () => number;
 }): WorkerScaler<Worker> {
   const { range, notice, stopGraceMs } = options;
-  const { everyMs = EVERY_MS, downAfterMs = DOWN_AFTER_MS, now = () => performance.now() } = options;
+  const { everyMs = EVERY_MS, upAfterMs = UP_AFTER_MS, downAfterMs = DOWN_AFTER_MS } = options;
+  const now = options.now ?? (() => performance.now());
   const running = new Map<number, Worker>();
   const leaving = new Map<number, Promise<StopReport>>();
   const reports: StopReport[] = [];
@@ -62,18 +65,25 @@ export function createWorkerScaler<Worker extends Removable>(options: {
     underWay = look();
   };
 
+  /** What was wanted during the last so many milliseconds; empty when it was not watched for that long. */
+  const wantedFor = (ms: number, at: number): number[] => {
+    const from = readings.findLastIndex((reading) => reading.at <= at - ms);
+    return from < 0 ? [] : readings.slice(from).map((reading) => reading.wanted);
+  };
   const follow = async (wanted: number): Promise<void> => {
     const at = now();
-    const enough = readings.findLastIndex((reading) => reading.at <= at - downAfterMs);
-    readings = [...readings.slice(Math.max(0, enough)), { wanted, at }];
+    const old = readings.findLastIndex((reading) => reading.at <= at - downAfterMs);
+    readings = [...readings.slice(Math.max(0, old)), { wanted, at }];
     const count = range.least + running.size;
-    if (wanted > count) {
-      notice(`${wanted} workers are wanted, there are ${count}: starting ${wanted - count}`);
-      await Promise.all(freeNumbers(wanted - count).map(startOne));
+    // Of nothing: Infinity and -Infinity.
+    const lasting = Math.min(...wantedFor(upAfterMs, at));
+    if (lasting > count && lasting !== Infinity) {
+      notice(`${lasting} workers are wanted, there are ${count}: starting ${lasting - count}`);
+      await Promise.all(freeNumbers(lasting - count).map(startOne));
       return;
     }
-    const kept = Math.max(...readings.map((reading) => reading.wanted));
-    if (enough < 0 || kept >= count) return;
+    const kept = Math.max(...wantedFor(downAfterMs, at));
+    if (kept >= count || kept === -Infinity) return;
     notice(`${kept} workers have been enough for ${downAfterMs / 1_000} s, there are ${count}`);
     const last = [...running.keys()].sort((a, b) => b - a).slice(0, count - kept);
     for (const number of last) stopOne(number);

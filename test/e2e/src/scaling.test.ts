@@ -71,10 +71,10 @@ it('does not grow while the provider’s limit is what everything waits for, and
   stack = await startTestStack({
     workers: { least: 1, most: 4 },
     environment: {
-      MILLRACE_WORKER_CONCURRENCY: '8',
+      MILLRACE_WORKER_CONCURRENCY: '16',
       SIMULATOR_CONFIG: JSON.stringify({ latencyMs: 100 }),
     },
-    // Ten calls a second of a tenth of a second each keep one or two places busy.
+    // Ten calls a second of a tenth of a second each keep one or two places busy, on a busy machine a few more.
     configuration: [
       'scaling: {target_wait: {standard: 1s}}',
       'pools: {openai: {requests_per_minute: 600, fixed: true}}',

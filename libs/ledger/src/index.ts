@@ -149,6 +149,7 @@ export { noteBatch } from './batches/note-batch.ts';
 export type { BatchNews } from './batches/note-batch.ts';
 export { openBatch } from './batches/open-batch.ts';
 export type { NewBatch } from './batches/open-batch.ts';
+export { pruneBatches } from './batches/prune-batches.ts';
 export { releaseLines } from './batches/release-lines.ts';
 export type { Release, ReleasedLines } from './batches/release-lines.ts';
 export type { StepWakeOfBatch } from './batches/step-wake-of-batch.ts';

@@ -1,13 +1,12 @@
 import { splitTarget } from '@millrace/calls';
 import { countOpenLines, noteBatch } from '@millrace/ledger';
-import type { BatchRecord } from '@millrace/ledger';
+import type { BatchRecord, KnownDurations } from '@millrace/ledger';
 import type { BatchPort } from '@millrace/providers';
 import { ClaimLost } from './claim-lost.ts';
 import { finishBatch } from './finish-batch.ts';
-import type { KnownDurations } from '@millrace/ledger';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { note } from './note.ts';
-import { outcomeOf, pollBatch } from './poll-batch.ts';
+import { outcomeOf, pollBatch, retrieveBatch } from './poll-batch.ts';
 import { readBatch } from './read-batch.ts';
 import { postpone, submitBatch } from './submit-batch.ts';
 
@@ -58,7 +57,8 @@ async function carryOn(
       return;
     }
     case 'reading': {
-      const shown = await port.retrieve(batch.providerBatchId ?? '');
+      const shown = await retrieveBatch(dependencies, port, batch);
+      if (!shown) return;
       if (outcomeOf(shown.phase) === null) throw new Error(`${batch.id} has ended and goes on`);
       await readBatch(dependencies, port, batch, shown, context);
       return;

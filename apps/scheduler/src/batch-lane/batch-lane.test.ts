@@ -187,6 +187,95 @@ describe('a crash', () => {
   });
 });
 
+describe('a batch that may be somebody else’s', () => {
+  it('is given up when its results turn out not to be ours, and ours is created', async () => {
+    const [job] = await addJobs(1);
+    lane.vendor.keepsMetadata = false;
+    await lane.collect();
+    lane.vendor.breakAt = (at) => (at === 'before-create' ? mayPass({ maybeBilled: true }) : null);
+    await lane.advance();
+    lane.vendor.breakAt = () => null;
+    // Of the same size, at the same time.
+    lane.vendor.batches.push({
+      shown: {
+        providerBatchId: 'foreign',
+        phase: 'completed',
+        counts: null,
+        createdAt: Date.now(),
+        expiresAt: null,
+        endedAt: Date.now(),
+        failure: null,
+        handles: {},
+        usage: null,
+      },
+      ours: 'of another application',
+      customIds: ['ticket-1'],
+    });
+    await lane.advance();
+    expect((await lane.batches())[0]).toMatchObject({ provider_batch_id: 'foreign', certain: false });
+    await lane.advance();
+    lane.vendor.batches = lane.vendor.batches.filter((batch) => batch.ours !== 'of another application');
+    await lane.advance();
+    await lane.advance();
+    lane.vendor.end();
+    await lane.advance();
+    expect(await statusOf(job!)).toBe('completed');
+    expect(lane.vendor.batches).toHaveLength(1);
+  });
+
+  it('that the vendor does not know any more gives its steps to realtime', async () => {
+    const [job] = await addJobs(1);
+    await lane.collect();
+    await lane.advance();
+    lane.vendor.batches = [];
+    await lane.advance();
+    expect(await lane.ledger.step(job!, 'call')).toMatchObject({
+      status: 'pending',
+      lane_reason: 'batch_lost',
+    });
+  });
+});
+
+describe('the bill', () => {
+  it('is compared with the vendor’s sums, and a difference is counted', async () => {
+    await addJobs(2);
+    await lane.collect();
+    await lane.advance();
+    lane.vendor.batches[0]!.shown.usage = { inputTokens: 200, outputTokens: 100 };
+    lane.vendor.end();
+    await lane.advance();
+    expect(await lane.metric('batch_usage_mismatches_total')).toBe(0);
+    await addJobs(2);
+    await lane.collect();
+    await lane.advance();
+    lane.vendor.batches[1]!.shown.usage = { inputTokens: 200, outputTokens: 101 };
+    lane.vendor.end();
+    await lane.advance();
+    expect(await lane.metric('batch_usage_mismatches_total')).toBe(1);
+    expect(await lane.metric('batch_saved_usd_total')).toBeCloseTo((4 * (35 - 18)) / 1e6, 9);
+  });
+});
+
+describe('a limit of enqueued tokens', () => {
+  it('keeps steps collected that would not fit, until there is room or their deadline comes near', async () => {
+    const pool = { name: 'openai', provider: 'openai', targets: [], limits: {}, enqueuedBatchTokens: 30 };
+    lane.dependencies.pools = new Map([['openai', pool]]);
+    const jobs = await addJobs(30);
+    await lane.collect();
+    const states = async () => Promise.all(jobs.map((id) => statusOf(id)));
+    const bound = (await states()).filter((state) => state === 'sent').length;
+    expect(bound).toBeGreaterThan(0);
+    expect(bound).toBeLessThan(30);
+    await lane.advance();
+    await lane.collect();
+    expect((await states()).filter((state) => state === 'sent')).toHaveLength(bound);
+    lane.vendor.end();
+    await lane.advance();
+    await lane.collect();
+    expect((await states()).filter((state) => state === 'collected').length).toBeLessThan(30 - bound);
+  });
+});
+
 describe('an escape', () => {
   const late = (ms: number) => ({ escapeAt: Date.now() + ms });
 

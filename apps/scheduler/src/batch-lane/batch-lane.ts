@@ -1,13 +1,14 @@
 import type { Service } from '@millrace/contracts';
-import { measureBatches } from '@millrace/ledger';
+import { createKnownDurations, measureBatches, pruneBatches } from '@millrace/ledger';
 import { createRepeat } from '../repeat.ts';
 import { createBatchRunner } from './batch-runner.ts';
 import { collect } from './collect.ts';
 import { escapeLate } from './escape.ts';
-import { createKnownDurations } from '@millrace/ledger';
 import type { LaneDependencies } from './lane-dependencies.ts';
 
 const MEASURE_EVERY_MS = 5_000;
+const PRUNE_EVERY_MS = 60_000;
+const PRUNE_AT_A_TIME = 500;
 
 /**
  * The batch lane, as services of the leading scheduler: one takes steps out whose time has come, one collects, one carries
@@ -15,10 +16,10 @@ const MEASURE_EVERY_MS = 5_000;
  */
 export function createBatchLane(
   dependencies: LaneDependencies,
-  options: { when: () => boolean; everyMs: number },
+  options: { when: () => boolean; everyMs: number; retentionMs: number },
 ): Service[] {
   const { database, onError, now } = dependencies;
-  const { when, everyMs } = options;
+  const { when, everyMs, retentionMs } = options;
   const durations = createKnownDurations(database, now);
   const runner = createBatchRunner(dependencies, durations);
   const repeat = (name: string, work: () => Promise<void>, every = everyMs): Service =>
@@ -29,6 +30,11 @@ export function createBatchLane(
     repeat('collector of the batch lane', () => collect(dependencies, durations)),
     repeat('batches that are due', () => runner.begin()),
     repeat('gauges of the batch lane', () => measure(dependencies), MEASURE_EVERY_MS),
+    repeat(
+      'pruning of batches',
+      async () => void (await pruneBatches(database, retentionMs, PRUNE_AT_A_TIME)),
+      PRUNE_EVERY_MS,
+    ),
   ];
 }
 

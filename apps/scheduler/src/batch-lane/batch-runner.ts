@@ -1,9 +1,8 @@
 import type { Service } from '@millrace/contracts';
 import { claimBatches, renewBatchClaim } from '@millrace/ledger';
-import type { BatchRecord } from '@millrace/ledger';
+import type { BatchRecord, KnownDurations } from '@millrace/ledger';
 import { advanceBatch } from './advance-batch.ts';
 import { ClaimLost } from './claim-lost.ts';
-import type { KnownDurations } from '@millrace/ledger';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { LEASE_MS } from './lease.ts';
 

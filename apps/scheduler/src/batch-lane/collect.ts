@@ -7,10 +7,9 @@ import {
   settlePilots,
   tryShape,
 } from '@millrace/ledger';
-import type { BatchReadings, CollectedGroup } from '@millrace/ledger';
+import type { BatchReadings, CollectedGroup, KnownDurations } from '@millrace/ledger';
 import type { BatchPort } from '@millrace/providers';
 import { gatherBatch } from './gather-batch.ts';
-import type { KnownDurations } from '@millrace/ledger';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { planCollection } from './plan-collection.ts';
 import type { CollectionPlan } from './plan-collection.ts';

@@ -51,6 +51,10 @@ export function openBatchLane(room: LaneRoom): Service[] {
       now: Date.now,
       random: Math.random,
     },
-    { when, everyMs: Math.min(EVERY_MS, setting.MILLRACE_BATCH_COLLECT_AGE) },
+    {
+      when,
+      everyMs: Math.min(EVERY_MS, setting.MILLRACE_BATCH_COLLECT_AGE),
+      retentionMs: setting.MILLRACE_JOB_RETENTION,
+    },
   );
 }

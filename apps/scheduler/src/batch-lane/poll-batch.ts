@@ -21,7 +21,7 @@ export async function pollBatch(
   batch: BatchRecord,
 ): Promise<ProviderBatch | null> {
   crashPoint('batch.poll', batch.id);
-  const shown = await retrieve(dependencies, port, batch);
+  const shown = await retrieveBatch(dependencies, port, batch);
   if (!shown) return null;
   const outcome = outcomeOf(shown.phase);
   const { phase, counts, usage, failure, expiresAt } = shown;
@@ -48,8 +48,11 @@ export async function pollBatch(
   return null;
 }
 
-/** A batch that the vendor does not know any more has not been billed as far as anybody can tell. */
-async function retrieve(
+/**
+ * The batch as the vendor shows it. Null when the vendor does not know it any more: as far as anybody can tell it was not
+ * billed, and its steps go to realtime.
+ */
+export async function retrieveBatch(
   dependencies: LaneDependencies,
   port: BatchPort,
   batch: BatchRecord,

@@ -1,9 +1,8 @@
 import { crashPoint } from '@millrace/faults';
 import { countOpenLines } from '@millrace/ledger';
-import type { BatchRecord } from '@millrace/ledger';
+import type { BatchRecord, KnownDurations } from '@millrace/ledger';
 import type { BatchLineResult, BatchPort, ProviderBatch } from '@millrace/providers';
 import { finishBatch } from './finish-batch.ts';
-import type { KnownDurations } from '@millrace/ledger';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { LEASE_MS } from './lease.ts';
 import { lineNumber } from './line-name.ts';
@@ -30,7 +29,7 @@ export async function readBatch(
   shown: ProviderBatch,
   context: { durations: KnownDurations; signal: AbortSignal },
 ): Promise<void> {
-  const isOurs = await recordAll(dependencies, port, batch, shown, context.signal);
+  const isOurs = await recordAll(dependencies, port, batch, shown, context);
   if (!isOurs) return disown(dependencies, batch);
   crashPoint('batch.read', batch.id);
   const missing = await countOpenLines(dependencies.database, batch.id);
@@ -48,7 +47,7 @@ async function recordAll(
   port: BatchPort,
   batch: BatchRecord,
   shown: ProviderBatch,
-  signal: AbortSignal,
+  { durations, signal }: { durations: KnownDurations; signal: AbortSignal },
 ): Promise<boolean> {
   let waiting: NumberedResult[] = [];
   const record = async (): Promise<void> => {
@@ -56,7 +55,7 @@ async function recordAll(
     waiting = [];
     if (results.length === 0) return;
     crashPoint('batch.line', batch.id);
-    await recordLines(dependencies, batch, results);
+    await recordLines(dependencies, batch, results, durations.expectedMs(batch.target));
     crashPoint('batch.lines-recorded', batch.id);
     await note(dependencies, batch, { wakeInMs: LEASE_MS });
     signal.throwIfAborted();

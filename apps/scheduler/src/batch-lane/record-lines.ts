@@ -36,6 +36,7 @@ export async function recordLines(
   dependencies: LaneDependencies,
   batch: BatchRecord,
   results: readonly NumberedResult[],
+  batchTakesMs: number,
 ): Promise<void> {
   const open = await loadLines(
     dependencies.database,
@@ -59,7 +60,7 @@ export async function recordLines(
   await recordJudged(dependencies, batch, judged);
   for (const [reason, lines] of unbilled) {
     const message = `The line was ${reason} with its batch.`;
-    await giveBack(dependencies, batch, lines, { reason: `batch_${reason}`, message, batchTakesMs: 0 });
+    await giveBack(dependencies, batch, lines, { reason: `batch_${reason}`, message, batchTakesMs });
   }
 }
 

@@ -54,7 +54,7 @@ WITH binding AS (
   SELECT job_id, key, number, fence, target, purpose, 'sent', $2, $2, line, reserved_micro_usd FROM sent
 ), counted AS (
   UPDATE provider_batches p SET line_count = p.line_count + each.lines, bytes = p.bytes + each.bytes,
-    estimated_tokens = p.estimated_tokens + each.tokens, wake_at = greatest(p.wake_at, now() + interval '30 seconds')
+    estimated_tokens = p.estimated_tokens + each.tokens, wake_at = greatest(p.wake_at, now() + interval '15 seconds')
   FROM (SELECT count(*)::int AS lines, coalesce(sum(bytes), 0) AS bytes, coalesce(sum("inputTokens"), 0) AS tokens FROM sent) AS each
   WHERE p.id IN (SELECT id FROM batch)
 )

@@ -1,6 +1,6 @@
 import { createProviders } from '@millrace/calls';
 import { loadConfig } from '@millrace/config';
-import { claimBatches, migrate } from '@millrace/ledger';
+import { claimBatches, createKnownDurations, migrate } from '@millrace/ledger';
 import type { BatchRecord, Placement } from '@millrace/ledger';
 import { createOutputValidators } from '@millrace/plans';
 import { createLogger, createMetrics } from '@millrace/telemetry';
@@ -11,7 +11,6 @@ import type { NewJob } from '../../../../../libs/ledger/src/jobs/accept-jobs.ts'
 import { advanceBatch } from '../advance-batch.ts';
 import { collect } from '../collect.ts';
 import { escapeLate } from '../escape.ts';
-import { createKnownDurations } from '@millrace/ledger';
 import type { LaneDependencies, LaneSettings } from '../lane-dependencies.ts';
 import { createScriptedVendor } from './scripted-vendor.ts';
 import type { ScriptedVendor } from './scripted-vendor.ts';

@@ -93,9 +93,9 @@ describe('a step that waits in a pool', () => {
       // A worker hears nothing of wakes for a pool that it does not have.
       const queue = `${worker.names.queues}:calls-moved`;
       const forget = async () => {
-        const wakes = await worker.redis.zrange(`${queue}:delayed`, 0, -1);
+        const wakes = await worker.redis.zrange(`${queue}:delayed`, '0', '-1');
         if (wakes.length > 0)
-          await worker.redis.del(`${queue}:delayed`, ...wakes.map((id) => `${queue}:${id}`));
+          await worker.redis.del([`${queue}:delayed`, ...wakes.map((id) => `${queue}:${id}`)]);
         return wakes.length;
       };
       await book.park('moved', 5_000);

@@ -94,7 +94,8 @@ export type Outcome =
   /** The claim is gone; nothing about the step may be written. */
   | { kind: 'drop'; reason: string };
 
-const LONG_WAIT_MS = 10_000;
+/** A call that must wait longer than this at its target leaves it for one that could take it at once. */
+export const longWaitMs = 10_000;
 
 /** An account without quota or with a wrong key is not asked again for this long. */
 const BROKEN_ACCOUNT_PARK_MS = 60_000;
@@ -134,7 +135,7 @@ export function decideOutcome(
     case 'misplaced':
       return moveToItsPool(situation);
     case 'must_wait':
-      return decideWait(happening.delayMs, 'capacity', LONG_WAIT_MS, situation);
+      return decideWait(happening.delayMs, 'capacity', longWaitMs, situation);
     case 'closed':
       return decideClosed(happening.delayMs, situation);
     case 'too_large':

@@ -4,7 +4,7 @@ export { chooseTarget } from './choose-target.ts';
 export type { ChosenTarget, TargetChoice, TargetView } from './choose-target.ts';
 export { createBatchPorts } from './create-batch-ports.ts';
 export { createProviders, isListed } from './create-providers.ts';
-export { decideOutcome } from './decide-outcome.ts';
+export { decideOutcome, longWaitMs } from './decide-outcome.ts';
 export type {
   AbortReason,
   Happening,

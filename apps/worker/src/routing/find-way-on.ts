@@ -1,11 +1,11 @@
-import { hashRequest } from '@millrace/calls';
-import type { Happening, LastResort, Situation } from '@millrace/calls';
+import { hashRequest, longWaitMs, prepareCall } from '@millrace/calls';
+import type { Happening, LastResort, PrepareOptions, Situation } from '@millrace/calls';
 import type { BreakerState, Breakers, CapacityBook } from '@millrace/capacity';
 import type { Json } from '@millrace/contracts';
 import type { ClaimedStep } from '@millrace/ledger';
 import type { TargetRouter } from './router.ts';
 
-export interface WayOnDependencies {
+export interface WayOnDependencies extends PrepareOptions {
   router: TargetRouter;
   breakers: Breakers;
   capacity: CapacityBook;
@@ -24,8 +24,8 @@ export type WayOn = Pick<Situation, 'nextTarget' | 'freeTarget' | 'lastResort'>;
 const STAYS: WayOn = { nextTarget: null, freeTarget: null, lastResort: null };
 
 /**
- * Looks for a way on after what happened to a step. Breakers and book are asked anew here (they answer from what they heard
- * in the last 250 ms): a step that moves on the strength of old news would be sent back at once, and again.
+ * Looks for a way on after what happened to a step. Breakers and book are asked anew here (breakers answer from what they
+ * heard in the last 250 ms): a step that moves on the strength of old news would be sent back at once, and again.
  */
 export async function findWayOn(
   dependencies: WayOnDependencies,
@@ -45,6 +45,7 @@ export async function findWayOn(
       return { ...STAYS, nextTarget: another?.kind === 'healthy' ? another.target : null };
     }
     case 'must_wait': {
+      if (happening.delayMs <= longWaitMs) return STAYS;
       const [states, admitting] = await Promise.all([
         readBreakers(dependencies, step),
         findAdmitting(dependencies, step),
@@ -77,14 +78,26 @@ async function readBreakers({ router, breakers }: WayOnDependencies, step: Claim
   return new Map(targets.map((target, index) => [target, states[index] ?? 'closed']));
 }
 
-/** The targets whose pools would let a call of this priority leave now. */
+/** What a worker waits for with its booking. */
+const AT_ONCE_MS = 2_000;
+
+/** The targets whose pools would let this very call leave at once: one for which they have no room would wander. */
 async function findAdmitting(
-  { router, capacity, poolOf }: WayOnDependencies,
+  dependencies: WayOnDependencies,
   step: ClaimedStep,
 ): Promise<ReadonlySet<string>> {
-  const targets = router.targetsOf(step.route);
-  const admits = await Promise.all(targets.map((target) => capacity.admits(poolOf(target), step.priority)));
-  return new Set(targets.filter((_, index) => admits[index]));
+  const { router, capacity, poolOf } = dependencies;
+  const targets = router.targetsOf(step.route).filter((target) => target !== step.target);
+  const waits = await Promise.all(
+    targets.map(async (target) => {
+      const prepared = prepareCall({ ...step, target }, dependencies);
+      if (!prepared) return Infinity;
+      const { inputTokens, inputCharacters, call } = prepared;
+      const size = { inputTokens, inputCharacters, maxOutputTokens: call.maxOutputTokens };
+      return capacity.quote(poolOf(target), size, step.priority);
+    }),
+  );
+  return new Set(targets.filter((_, index) => (waits[index] ?? Infinity) <= AT_ONCE_MS));
 }
 
 async function findLastResort(

@@ -27,7 +27,7 @@ export interface ReserveOptions {
 /**
  * The book of what the fleet may send to each pool (a capacity domain). All processes with the same Redis and key names
  * share it. A pool that no limits are configured for only knows parking. While Redis is away calls go on at this process's
- * share of the limits ({@link createStandInBook}). No function but `read` and `reserve` costs the caller a result it waits
+ * share of the limits ({@link createStandInBook}). No function but `read`, `quote` and `reserve` costs the caller a result it waits
  * for, and none throws.
  */
 export interface CapacityBook {
@@ -36,6 +36,8 @@ export interface CapacityBook {
    * process was busy) is booked anew, so that the call does not arrive in a minute it was not booked in.
    */
   reserve(pool: string, size: CallSize, options?: ReserveOptions): Promise<Reservation>;
+  /** How long a call would have to wait, in ms; books nothing. Infinity for one that can never leave. */
+  quote(pool: string, size: CallSize, priority?: Priority): Promise<number>;
   /** Ends a booking with what the call took in truth. Due on every path: answered, failed, cancelled, never sent. */
   settle(booking: Booking | undefined, end: CallEnd): Promise<void>;
   /** Renews the leases of open bookings, by default of all of this process: to be called three times per lease. */
@@ -124,7 +126,7 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
     const amounts = amountsOf(size, limits);
     try {
       issued += 1;
-      const share = priority === 'background' ? (limits.backgroundShare ?? 0.9) : 1;
+      const share = shareOf(limits, priority);
       return await store.reserve({
         pool,
         limits,
@@ -192,6 +194,19 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
         await settle(booking, { sent: false });
       }
     },
+    async quote(pool, size, priority) {
+      const limits = limitsOf(pool);
+      if (isUnlimited(limits)) return parkedFor(pool);
+      const share = shareOf(limits, priority);
+      const amounts = amountsOf(size, limits);
+      const asked = { pool, limits, amounts, share, id: '', horizonMs: -1, outputAfterMs: 0, asOf: now() };
+      const nothingKnown: Reservation = { verdict: 'wait', waitMs: 0, poolWaitMs: 0 };
+      const { reservation } = await orElse(store.reserve({ ...asked, onHighUse: () => undefined }), {
+        reservation: nothingKnown,
+        waitMs: 0,
+      });
+      return reservation.verdict === 'wait' ? reservation.waitMs : Infinity;
+    },
     settle,
     async renew(bookings = [...open.values()]) {
       const mine = bookings.filter(({ id }) => open.has(id));
@@ -235,6 +250,11 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
       return open.size;
     },
   };
+}
+
+/** What work of a class may fill of each limit. */
+function shareOf(limits: DomainLimits, priority: Priority | undefined): number {
+  return priority === 'background' ? (limits.backgroundShare ?? 0.9) : 1;
 }
 
 /** Waits; an aborted wait ends early and does not throw. */

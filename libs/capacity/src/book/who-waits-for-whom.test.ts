@@ -56,6 +56,19 @@ test('a wait tells whether it is the pool’s or this call’s own', async () =>
   expect(full.poolWaitMs).toBe(full.waitMs);
 });
 
+test('a quote tells the wait of this very call and books nothing', async () => {
+  const pool = books.newPool();
+  const book = books.open(pool, { tokens: 10_000, burstMs: 1_200_000 });
+  await mustLeave(book, pool, { inputTokens: 1, maxOutputTokens: 8_000 });
+  expect(await book.quote(pool, { inputTokens: 1, maxOutputTokens: 1_000 })).toBe(0);
+  expect(await book.quote(pool, { inputTokens: 1, maxOutputTokens: 4_000 })).toBeGreaterThan(30_000);
+  expect(await book.quote(pool, { inputTokens: 1, maxOutputTokens: 1_500 }, 'background')).toBeGreaterThan(
+    30_000,
+  );
+  expect(await book.quote(pool, { inputTokens: 1, maxOutputTokens: 40_000 })).toBe(Infinity);
+  expect((await book.read(pool))?.limits.tokens?.used).toBe(8_000);
+});
+
 test('a limit that headers named is forgotten when nothing could leave under it for ten minutes', async () => {
   const pool = books.newPool();
   const limits = { tokens: 100_000 };

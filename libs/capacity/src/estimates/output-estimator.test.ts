@@ -59,3 +59,13 @@ test('old answers fade as new ones come, and an estimate is at most five seconds
   now = 5_000;
   expect(await estimator.estimate('changing', 8_000)).toBeLessThan(111);
 });
+
+test('a kind of which little is known is forgotten after days, one that is known after weeks', async () => {
+  const estimator = openEstimator(() => 0);
+  const leftDays = async (kind: string) =>
+    (await books.redis.pttl(keyNames(books.prefix).outputLengths(kind))) / 86_400_000;
+  await estimator.record('made up', 10);
+  expect(await leftDays('made up')).toBeLessThanOrEqual(2);
+  for (let answers = 0; answers < 20; answers += 1) await estimator.record('usual', 10);
+  expect(await leftDays('usual')).toBeGreaterThan(13);
+});

@@ -18,6 +18,7 @@ export interface OutputEstimator {
 const HELD = 400;
 const LEAST = 20;
 const TTL_MS = 14 * 86_400_000;
+const HARDLY_KNOWN_TTL_MS = 2 * 86_400_000;
 const FRESH_MS = 5_000;
 const MOST_KINDS = 5_000;
 
@@ -59,7 +60,13 @@ export function createOutputEstimator(options: {
       if (estimated !== undefined) options.onTruth?.({ kind, estimated, produced: outputTokens });
       try {
         const keys = [names.outputLengths(kind)];
-        await runScript(redis, recordOutputScript, keys, [bucketOf(outputTokens), HELD, TTL_MS]);
+        await runScript(redis, recordOutputScript, keys, [
+          bucketOf(outputTokens),
+          HELD,
+          TTL_MS,
+          HARDLY_KNOWN_TTL_MS,
+          LEAST,
+        ]);
       } catch (error) {
         onError(error);
       }

@@ -77,6 +77,7 @@ export type {
 } from './client-batches/batch-row.ts';
 export { beginClientFinalizing } from './client-batches/begin-finalizing.ts';
 export { cancelClientBatch } from './client-batches/cancel-batch.ts';
+export { cancelOpenClientJobs } from './client-batches/cancel-open-jobs.ts';
 export { closeClientLines } from './client-batches/close-lines.ts';
 export { countTenantJobs } from './client-batches/count-tenant-jobs.ts';
 export { createClientBatch } from './client-batches/create-batch.ts';

@@ -31,8 +31,8 @@ export interface ExpandOptions extends Omit<ReadLineOptions, 'endpoint'> {
 }
 
 /** One transaction's worth of jobs: some milliseconds of work, and a small part of the memory. */
-const CHUNK_LINES = 250;
-const CHUNK_BYTES = 4 * 1024 * 1024;
+const CHUNK_LINES = 100;
+const CHUNK_BYTES = 1024 * 1024;
 const TURN_MS = 5_000;
 /** A batch with more time than this must not hold up what its tenant waits for now. */
 const PATIENT_MS = 3_600_000;
@@ -62,7 +62,7 @@ export async function expandBatch(batch: ClientBatch, options: ExpandOptions): P
       await expandChunk(batch, chunk, options);
       // The count costs more than a chunk when there are many; several chunks may pass the limit a little.
       const last = chunk.at(-1)?.number ?? 0;
-      if (last % (CHUNK_LINES * 20) < CHUNK_LINES && !(await hasRoom(batch, options))) return;
+      if (last % (CHUNK_LINES * 30) < CHUNK_LINES && !(await hasRoom(batch, options))) return;
     }
   } finally {
     content.stream.destroy();

@@ -1,5 +1,5 @@
 import {
-  cancelJob,
+  cancelOpenClientJobs,
   closeClientLines,
   failClientBatch,
   findOpenClientLines,
@@ -14,15 +14,14 @@ import { writeResults } from './write-results.ts';
 
 /** What moving batches on needs. */
 export interface MoveOptions extends ExpandOptions {
-  /** Tells the rest of the fleet of a job that was cancelled here. Does not throw. */
-  announceCancelled: (jobId: string, finished: FinishedJob) => Promise<void>;
+  /** Tells the rest of the fleet of jobs that were cancelled here. Does not throw. */
+  announceCancelled: (jobs: ReadonlyMap<string, FinishedJob>) => Promise<void>;
   /** Puts the webhooks of an ended batch on the queue. Does not throw. */
   deliver: (deliveryIds: readonly string[]) => Promise<void>;
   onEnded: (batch: OpenClientBatch, status: string) => void;
 }
 
-const CANCEL_AT_A_TIME = 500;
-const CANCEL_TOGETHER = 8;
+const AT_A_TIME = 200;
 
 /**
  * Does what a batch needs next: validating → failed | in_progress; in_progress: turn lines into jobs until all are, and when
@@ -69,7 +68,7 @@ async function goOn(batch: OpenClientBatch, options: MoveOptions): Promise<void>
 
 /** Lines that were noted by somebody who died before the jobs were committed. Those with jobs end with them. */
 async function closeJobless(batch: OpenClientBatch, { database }: MoveOptions): Promise<void> {
-  const open = await findOpenClientLines(database, batch.id, CANCEL_AT_A_TIME);
+  const open = await findOpenClientLines(database, batch.id, AT_A_TIME);
   const jobless = open.filter((line) => !line.hasJob).map((line) => line.line);
   if (jobless.length > 0) await closeClientLines(database, batch.id, jobless, 'expired');
 }
@@ -77,24 +76,16 @@ async function closeJobless(batch: OpenClientBatch, { database }: MoveOptions): 
 async function cancel(batch: OpenClientBatch, options: MoveOptions): Promise<void> {
   const { database } = options;
   for (;;) {
-    const open = await findOpenClientLines(database, batch.id, CANCEL_AT_A_TIME);
-    if (open.length === 0) break;
+    const finished = await cancelOpenClientJobs(database, batch.id, AT_A_TIME);
+    await options.announceCancelled(finished);
     if (!options.mayGoOn()) return;
+    if (finished.size > 0) continue;
+    const open = await findOpenClientLines(database, batch.id, AT_A_TIME);
+    if (open.length === 0) break;
     const jobless = open.filter((line) => !line.hasJob).map((line) => line.line);
     if (jobless.length > 0) await closeClientLines(database, batch.id, jobless, 'cancelled');
-    const jobs = open.filter((line) => line.hasJob);
-    for (let at = 0; at < jobs.length; at += CANCEL_TOGETHER) {
-      await Promise.all(
-        jobs.slice(at, at + CANCEL_TOGETHER).map(({ jobId }) => cancelOne(batch, jobId, options)),
-      );
-    }
   }
   await finish(batch, options);
-}
-
-async function cancelOne(batch: OpenClientBatch, jobId: string, options: MoveOptions): Promise<void> {
-  const cancelled = await cancelJob(options.database, batch.tenantId, jobId);
-  if (cancelled?.finished) await options.announceCancelled(jobId, cancelled.finished);
 }
 
 async function finish(batch: OpenClientBatch, options: MoveOptions): Promise<void> {

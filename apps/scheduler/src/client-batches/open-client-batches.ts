@@ -120,11 +120,17 @@ function createMoveOptions(
       return check.ok ? [] : check.errors;
     },
     wake: (jobs) => told(producer.enqueueJobs(jobs)),
-    announceCancelled: async (jobId, finished) => {
-      metrics.jobsEnded.inc({ type: finished.type, status: finished.status });
-      metrics.jobSeconds.observe({ type: finished.type }, finished.seconds);
-      await told(Promise.all([publisher.publishCancel(jobId), publisher.publishEvents(finished.events)]));
-      await deliver(finished.deliveryIds);
+    announceCancelled: async (jobs) => {
+      for (const { type, status, seconds } of jobs.values()) {
+        metrics.jobsEnded.inc({ type, status });
+        metrics.jobSeconds.observe({ type }, seconds);
+      }
+      // Where no step was open, no worker can be at it.
+      const underWay = [...jobs].filter(([, { droppedSteps }]) => droppedSteps > 0);
+      await told(Promise.all(underWay.map(([jobId]) => publisher.publishCancel(jobId))));
+      const ended = [...jobs.values()];
+      await told(publisher.publishEvents(ended.flatMap(({ events }) => events)));
+      await deliver(ended.flatMap(({ deliveryIds }) => deliveryIds));
     },
     deliver,
     onEnded: (batch: OpenClientBatch, status: string) => {

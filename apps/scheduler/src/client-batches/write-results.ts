@@ -93,13 +93,17 @@ async function* errorLines(
   options: WriteResultsOptions,
   tally: Tally,
 ): AsyncGenerator<string, void> {
+  // Of a chunk that somebody noted and did not get to recording as done.
+  const noted = new Set<number>();
   for await (const line of results(batch, options)) {
     count(tally, line);
+    if (line.line > batch.expandedLines) noted.add(line.line);
     const { isError, text } = toResultLine(line, batch.endpoint);
     if (isError) yield text;
   }
   const cancelled = batch.status === 'cancelling';
   for await (const { number, customId } of missedLines(batch, options)) {
+    if (noted.has(number)) continue;
     if (!cancelled) {
       tally.failed += 1;
       tally.expired += 1;

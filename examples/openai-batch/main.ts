@@ -27,6 +27,8 @@ async function main(): Promise<boolean> {
       console.log(`--- through Millrace at ${stack.apiUrl}/v1\n${throughMillrace}`);
       const direct = await runBatch(`${stack.simulatorUrl}/openai/v1`, 'sk-simulated');
       console.log(`--- directly at the provider\n${direct}`);
+      const lanes = await lanesOf(stack.apiUrl, stack.bootstrapKey);
+      console.log(`Millrace ran the lines in the lane: ${lanes.join(', ')}`);
       const same = throughMillrace === direct;
       console.log(same ? 'Both printed the same.' : 'They differ.');
       return same;
@@ -47,6 +49,17 @@ const QUICK = {
   MILLRACE_BATCH_POLL_INTERVAL: '500ms',
   SIMULATOR_CONFIG: JSON.stringify({ batches: { validateMs: 200, runMs: 500, finalizeMs: 200 } }),
 };
+
+/** How the jobs that Millrace made of the lines were served. */
+async function lanesOf(apiUrl: string, apiKey: string): Promise<string[]> {
+  const get = async (path: string): Promise<{ data: { id: string; lane: string }[] }> => {
+    const answer = await fetch(`${apiUrl}${path}`, { headers: { authorization: `Bearer ${apiKey}` } });
+    return (await answer.json()) as { data: { id: string; lane: string }[] };
+  };
+  const { data: jobs } = await get('/v1/jobs?type=call');
+  const steps = await Promise.all(jobs.map((job) => get(`/v1/jobs/${job.id}/steps`)));
+  return [...new Set(steps.flatMap(({ data }) => data.map((step) => step.lane)))];
+}
 
 async function runBatch(baseUrl: string, apiKey: string): Promise<string> {
   const { stdout } = await promisify(execFile)(

@@ -362,9 +362,9 @@ describe('a batch through the official SDK', () => {
   });
 });
 
-it('neither loses nor doubles a line when the scheduler is killed while 5,000 lines become jobs', async () => {
+it('neither loses nor doubles a line when the scheduler is killed while 3,000 lines become jobs', async () => {
   const run = randomUUID();
-  const count = 5_000;
+  const count = 3_000;
   const lines = Array.from({ length: count }, (_each, at) =>
     chat(`${run} ${at}`, `Line ${at}. [[sim:reply=${at}]]`),
   );
@@ -384,7 +384,7 @@ it('neither loses nor doubles a line when the scheduler is killed while 5,000 li
       );
       return row!.count;
     };
-    for (const least of [250, 2_000]) {
+    for (const least of [200, 1_200]) {
       let reached = 0;
       await waitFor(async () => (reached = await expanded()) >= least, {
         timeoutMs: 30_000,

@@ -25,14 +25,30 @@ export function connectRedis(options: RedisOptions): Redis {
     enableOfflineQueue: waits,
     ...(waits ? {} : { commandTimeout: 1_000 }),
     connectTimeout: 2_000,
-    // A server that is frozen or behind a dead link answers nothing: the socket is given up and made anew.
+    // A server that is frozen or behind a dead link answers nothing, and the system would believe in such a connection for
+    // a quarter of an hour: with a command under way and silence for so long the socket is given up and made anew.
+    socketTimeout: options.role === 'worker' ? LONGEST_BLOCK_MS + 2_000 : 3_000,
     keepAlive: 5_000,
     retryStrategy: (attempt) => Math.min(50 * 2 ** attempt, 2_000),
     // While it loads its files, Redis answers LOADING to everything: that is the same as not being there yet.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
   });
   redis.on('error', options.onError);
+  if (options.role === 'subscriber') askWhetherItIsThere(redis);
   return redis;
+}
+
+/** BullMQ lets Redis hold an answer back for ten seconds at most. */
+const LONGEST_BLOCK_MS = 10_000;
+const PING_EVERY_MS = 5_000;
+
+/** A connection that only listens would never notice that nobody speaks any more. */
+function askWhetherItIsThere(redis: Redis): void {
+  const beat = setInterval(() => {
+    if (redis.status === 'ready') redis.ping().catch(() => undefined);
+  }, PING_EVERY_MS);
+  beat.unref();
+  redis.once('end', () => clearInterval(beat));
 }
 
 /** A server that does not answer QUIT by then stands still. */

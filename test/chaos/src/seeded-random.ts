@@ -1,6 +1,6 @@
 /** A source of numbers (0 ≤ x < 1) that a seed determines: mulberry32. */
 export interface SeededRandom {
-  next(): number;
+  readonly next: () => number;
   /** A whole number from `from` to `to`, both included. */
   between(from: number, to: number): number;
   pick<Item>(items: readonly Item[]): Item;

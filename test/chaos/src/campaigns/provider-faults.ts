@@ -32,7 +32,7 @@ export const providers: Campaign = {
       return { campaign: 'provider', runs, tookMs: performance.now() - startedAt };
     } finally {
       await stack.end();
-      await Promise.all(lanes.map((lane) => lane.proxy.current?.stop()));
+      for (const lane of lanes) await lane.proxy.current?.stop();
     }
   },
 };

@@ -9,7 +9,7 @@ export type ProxyFault =
   | { kind: 'latency'; ms: number }
   /** The connection is closed after so many bytes of the answer. */
   | { kind: 'cut'; afterBytes: number }
-  /** Nothing arrives any more, and nobody is told. */
+  /** Nothing arrives any more on these connections, also when the fault is over, and nobody is told: a state lost on the way. */
   | { kind: 'blackhole' }
   /** Connections are reset at once. */
   | { kind: 'reset' };
@@ -28,7 +28,7 @@ export async function startTcpProxy(target: { port: number }, random: () => numb
   let fault: ProxyFault = null;
   let share = 1;
   let touched = 0;
-  const open = new Map<Socket, { hit: boolean }>();
+  const open = new Map<Socket, { hit: boolean; dead: boolean }>();
 
   const draw = (): boolean => {
     const hit = fault !== null && random() < share;
@@ -37,7 +37,7 @@ export async function startTcpProxy(target: { port: number }, random: () => numb
   };
 
   const server = createServer((near) => {
-    const state = { hit: draw() };
+    const state = { hit: draw(), dead: false };
     open.set(near, state);
     if (state.hit && fault?.kind === 'reset') {
       near.resetAndDestroy();
@@ -56,8 +56,9 @@ export async function startTcpProxy(target: { port: number }, random: () => numb
         far.destroy();
         return;
       }
+      if (state.hit && fault?.kind === 'blackhole') state.dead = true;
       // What falls into the hole stays there; the connection itself looks well.
-      if (!(state.hit && fault?.kind === 'blackhole')) to.write(piece);
+      if (!state.dead) to.write(piece);
       from.resume();
     };
     near.on('data', (piece: Buffer) => void pass(near, far, false)(piece));

@@ -2,6 +2,22 @@ import { createTestDatabase } from '@millrace/test-support';
 import type { TestDatabase } from '@millrace/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Database, Queryable } from './database.ts';
+import { findBatchDurations } from './batches/batch-durations.ts';
+import { bindLines } from './batches/bind-lines.ts';
+import { claimBatches } from './batches/claim-batches.ts';
+import { countOpenLines } from './batches/count-open-lines.ts';
+import { endBatch } from './batches/end-batch.ts';
+import { escapeBatch, escapeLateSteps } from './batches/escape-steps.ts';
+import { findCandidates } from './batches/find-candidates.ts';
+import { findCollected } from './batches/find-collected.ts';
+import { findLines } from './batches/find-lines.ts';
+import { findUnwantedLines, isBatchWanted } from './batches/is-batch-wanted.ts';
+import { leaveLane } from './batches/leave-lane.ts';
+import { findOpenLines, loadLines } from './batches/load-lines.ts';
+import { measureBatches } from './batches/measure-batches.ts';
+import { openBatch } from './batches/open-batch.ts';
+import { releaseLines } from './batches/release-lines.ts';
+import { settlePilots, tryShape } from './batches/try-shape.ts';
 import { acceptJobs } from './jobs/accept-jobs.ts';
 import { cancelJob } from './jobs/cancel-job.ts';
 import { findAccepted } from './jobs/find-accepted.ts';
@@ -50,6 +66,9 @@ afterAll(async () => {
 const idOf = (n: number) => `job_${String(n).padStart(26, '0')}`;
 /** Jobs that wait for steps: every tenth that is no twentieth. */
 const waiting = Array.from({ length: 64 }, (_, index) => idOf(50_010 + index * 20));
+
+/** Jobs whose steps go through a batch. */
+const batched = Array.from({ length: 60 }, (_, index) => idOf(70_010 + index * 20));
 
 interface Plan {
   'Node Type': string;
@@ -212,6 +231,57 @@ describe(`with ${JOBS} jobs and five times as many steps no statement of a hot p
       expect(found).toHaveLength(20);
       expect(found[0]).toMatchObject({ pool: 'openai', waiting: 1 });
       expect(found[0]!.firstAt).toBeGreaterThan(1.7e12);
+    },
+    'carrying 60 steps through a batch': async (database) => {
+      await ledger.database.query(
+        `UPDATE steps SET status = 'collected', lane = 'batch', shape = 's', wake_at = NULL, escape_at = now() + interval '1 day'
+         WHERE key = 's2' AND job_id = ANY ($1)`,
+        [batched],
+      );
+      const [group] = await findCollected(database);
+      expect(group!.count).toBe(60);
+      const { target } = group!;
+      const candidates = await findCandidates(database, target, ['s'], 60);
+      expect(candidates).toHaveLength(60);
+      await tryShape(database, { target, shape: 's' });
+      await settlePilots(database, 3, 1);
+      const own = { id: 'pb_hot', provider: 'openai', model: 'm', target, owner: 'o', leaseMs: -1 };
+      await openBatch(database, own);
+      const [batch] = await claimBatches(database, 'o', 60_000, 5);
+      const { bound } = await bindLines(
+        database,
+        batch!,
+        candidates.map(({ jobId, key, fence }, line) => {
+          const size = { worstCaseMicroUsd: 0, bytes: 1, inputTokens: 1 };
+          return { jobId, key, fence, line, purpose: 'answer' as const, ...size };
+        }),
+      );
+      expect(bound).toBe(59);
+      expect(await findLines(database, 'pb_hot', 10, 200)).toHaveLength(49);
+      expect(await isBatchWanted(database, 'pb_hot')).toBe(true);
+      expect(await findUnwantedLines(database, 'pb_hot', 10)).toEqual([]);
+      await ledger.database.query(
+        "UPDATE steps SET escape_at = now() - interval '1 second' WHERE job_id = ANY ($1) AND key = 's2'",
+        [batched.slice(50)],
+      );
+      expect((await escapeLateSteps(database, 500)).fromBatches).toBeGreaterThan(5);
+      const lines = await loadLines(database, 'pb_hot', [1, 2, 3, 4, 5, 6, 7, 8]);
+      expect(lines).toHaveLength(8);
+      await recordOutcomes(
+        database,
+        lines.map(({ step, attempt }) =>
+          outcome(step, completed(), attemptEnd(attempt, { usage: billed(1) })),
+        ),
+      );
+      const release = { reason: 'batch_expired', message: 'm', batchTakesMs: 0, maxBatches: 2, delayMs: 0 };
+      const open = (await findOpenLines(database, 'pb_hot', 20, 10)).map((each) => each.line);
+      await releaseLines(database, { batchId: 'pb_hot', lines: open, countsBatch: true, ...release });
+      await escapeBatch(database, 'pb_hot', 'batch_stuck', 500);
+      await leaveLane(database, candidates.slice(20, 30), 'cost_cap');
+      await countOpenLines(database, 'pb_hot');
+      await endBatch(database, batch!, 'completed');
+      await findBatchDurations(database);
+      await measureBatches(database);
     },
     'waking everything': (database) => wakeEverything(database),
     pruning: (database) => pruneJobs(database, 19 * 86_400_000, 5),

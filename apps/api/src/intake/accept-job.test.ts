@@ -37,6 +37,18 @@ test('a job is answered 202 with its address, and is in the ledger with its firs
   expect(shown.body).toEqual(answer.body);
 });
 
+test('a job may name the batch lane, and is found by it', async () => {
+  const batch = { ...callBody, lane: 'batch', deadline: '24h', on_late: 'refuse' };
+  const answer = await api.submit(key, batch);
+  expect(answer.status).toBe(202);
+  expect(answer.body).toMatchObject({ lane: 'batch', on_late: 'refuse' });
+  const listed = await api.send(key, 'GET', '/v1/jobs?lane=batch');
+  expect(listed.body).toMatchObject({ data: [{ id: answer.body.id }] });
+  const late = await api.submit(key, { ...batch, deadline: '2h' });
+  expect(late.status).toBe(422);
+  expect(late.body.errors).toMatchObject([{ path: 'deadline' }]);
+});
+
 test('the wake of an accepted job is put on the queue with a number of its priority, behind its tenant', async () => {
   const { body } = await api.submit(key, { ...callBody, priority: 'realtime' });
   const onError = (): void => undefined;

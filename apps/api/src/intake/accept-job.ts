@@ -97,6 +97,7 @@ async function prepareOrReplay(
   try {
     const job = prepareJob(body, origin, options.prepare);
     options.backpressure(job.priority, job.content.plan as PlanNode);
+    refuseLate(job, options);
     options.openJobs.admit(auth);
     return job;
   } catch (error) {
@@ -106,6 +107,17 @@ async function prepareOrReplay(
     if (Buffer.compare(accepted.fingerprint, origin.fingerprint) !== 0) throw keyReused();
     return { replayOf: accepted.jobId };
   }
+}
+
+/** With `on_late: refuse` a client would rather hear now that a job must wait beyond its deadline; batches are judged apart. */
+function refuseLate(job: NewJob, { forecastNew, prepare }: AcceptJobOptions): void {
+  if (job.onLate !== 'refuse' || job.deadlineAt === null || job.lane === 'batch') return;
+  const { etaSeconds } = forecastNew(job);
+  if (etaSeconds === null || prepare.now() + etaSeconds * 1_000 <= job.deadlineAt) return;
+  const message = `work of this kind now takes about ${etaSeconds} s`;
+  throw new ProblemError('validation_failed', `deadline: ${message}`, {
+    errors: [{ path: 'deadline', message }],
+  });
 }
 
 async function answerAccepted(

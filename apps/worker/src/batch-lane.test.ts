@@ -172,3 +172,13 @@ it('a job whose deadline is too near for a batch takes flex where it is far enou
   expect(await worker.steps(near)).toMatchObject([{ lane: 'realtime', laneReason: 'deadline_near' }]);
   expect(await worker.steps(none)).toMatchObject([{ lane: 'realtime', laneReason: 'no_deadline' }]);
 });
+
+it('a call for which flex has no room is made in realtime at once', async () => {
+  worker = await start({ MILLRACE_CALL_TIMEOUT: '1m' });
+  await addFault({ kind: 'flex_unavailable', times: 1 });
+  const id = await worker.submit(call({ deadline: '2h' }));
+  await worker.ended(id);
+  const [step] = await worker.steps(id);
+  expect(step).toMatchObject({ lane: 'realtime', laneReason: 'again_after_flex' });
+  expect(step!.attempts).toHaveLength(2);
+});

@@ -81,6 +81,7 @@ describe('what is overdue', () => {
         jobId,
         key: 's',
         pool: 'p',
+        target: 'openai/any',
         fence: 1,
         priority: 'standard',
         delayMs: 0,

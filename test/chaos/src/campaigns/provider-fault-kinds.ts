@@ -9,6 +9,8 @@ export interface ProviderFault {
   /** Parameters of the simulator's rule. */
   parameters?: Record<string, unknown>;
   network?: NonNullable<ProxyFault>;
+  /** How many jobs come in the minute; 40 by default. */
+  jobs?: number;
   /** How jobs may end. */
   ends: readonly string[];
   /** The answers of completed jobs are not the ones that were asked for. */
@@ -20,8 +22,8 @@ export interface ProviderFault {
 const either = ['completed', 'failed'];
 /** An outage of a minute is sat out. */
 const satOut = ['completed'];
-/** Ten calls until the breaker sees it, those that are under way then, and a look every five seconds at most. */
-const probes = (share: number): Record<string, unknown> => (share === 1 ? { probes: 30 } : {});
+/** The retry budget of two workers: ten saved retries each, and one a second in the minute. */
+const probes = (share: number): Record<string, unknown> => (share === 1 ? { probes: 2 * (10 + 60) } : {});
 const RETRY_AFTER_S = 2;
 const limited = {
   group: 'limits',
@@ -30,7 +32,7 @@ const limited = {
   watch: () => ({ retryAfterMs: RETRY_AFTER_S * 1_000 }),
 };
 const empty = { group: 'account', ends: either, watch: () => ({ probeMs: 5_000 }) };
-const outage = { group: 'outage', ends: satOut, watch: probes };
+const outage = { group: 'outage', ends: satOut, watch: probes, jobs: 150 };
 const wire = { group: 'wire', ends: satOut };
 const refusal = { group: 'refusal', ends: either };
 const odd = { group: 'answer', ends: either, spoils: true };

@@ -131,7 +131,7 @@ async function runFault(
   const load = startLoad(stack, {
     run,
     random,
-    jobs: JOBS,
+    jobs: share === 1 ? (fault.jobs ?? JOBS) : JOBS,
     spreadMs: LASTS_MS,
     latencyMs: () => random.between(50, 500),
     model: `${lane.provider}/${lane.model}`,
@@ -174,6 +174,6 @@ async function runFault(
     seed,
     row: `${fault.network ? 'network' : 'provider'} ${fault.group} ${share * 100} %`,
     limitMs: 240_000,
-    liveText: 'whole',
+    liveText: 'beginning',
   });
 }

@@ -125,6 +125,7 @@ const mistakes: [string, string, Spoil][] = [
     'a call came before Retry-After had passed',
     (run) => {
       Object.assign(run.provider[0]!.end!, { status: 429, fault: 'rate_limit', finished: true });
+      run.jobs[0]!.steps[1]!.attempts[0]!.sent_at = run.provider[1]!.at;
       run.faults.push(landedFault({ target: 'provider', detail: { retryAfterMs: 4_000 } }));
     },
   ],

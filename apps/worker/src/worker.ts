@@ -205,7 +205,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     capacity,
     breakers,
     estimator,
-    usualDurationMs: usualDurations.of,
+    usualDurationMs: (target) => usualDurations.of(target),
     pausePool: (pool, forMs) => consumers.get(pool)?.pauseFor(forMs),
     retryBudget: createRetryBudget({ share: 0.1, most: 10, trickleMs: 1_000, now: Date.now }),
     publisher,

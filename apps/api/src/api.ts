@@ -277,5 +277,6 @@ function createPlanCheck(config: Config): CheckPlan {
     return slash > 0 && config.providers.has(reference.model.slice(0, slash));
   };
   const findOversize = createFindOversize(config);
-  return (plan: PlanNode) => checkPlan(plan, { limits: config.limits, isKnownTarget, findOversize, validators });
+  return (plan: PlanNode) =>
+    checkPlan(plan, { limits: config.limits, isKnownTarget, findOversize, validators });
 }

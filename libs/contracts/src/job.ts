@@ -71,7 +71,9 @@ const optionsShape = {
   lane: z
     .enum(lanes)
     .default('auto')
-    .meta({ description: 'auto: the deadline decides; batch: half the price, within a day; realtime: at once.' }),
+    .meta({
+      description: 'auto: the deadline decides; batch: half the price, within a day; realtime: at once.',
+    }),
   on_late: z
     .enum(latePolicies)
     .default('best_effort')
@@ -150,7 +152,8 @@ export const jobObjectSchema = z
       eta_seconds: z.number().nullable(),
     }),
     degraded: z.boolean().meta({
-      description: 'True when a route was down and an answer came from its last resort or an earlier request.',
+      description:
+        'True when a route was down and an answer came from its last resort or an earlier request.',
     }),
     output: jsonSchema.nullable(),
     error: jobErrorSchema.nullable(),

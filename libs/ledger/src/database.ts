@@ -72,7 +72,9 @@ export function openDatabase(options: DatabaseOptions): Database {
         withClient(pool, async (client) => {
           await control(client, 'BEGIN');
           try {
-            const result = await work({ query: (text, values = []) => run(client, nameOf(text), text, values) });
+            const result = await work({
+              query: (text, values = []) => run(client, nameOf(text), text, values),
+            });
             await control(client, 'COMMIT');
             return result;
           } catch (error) {

@@ -38,10 +38,12 @@ await withStack(
     const producer = createProducer({ redis, names: keyNames('mr'), pools: [], onError });
     const worker = stack.processes.find(({ name }) => name.startsWith('worker'));
     if (!worker) throw new Error('there is no worker');
-    const ended = async (): Promise<number> =>
-      Number(
-        (await database.query(`SELECT count(*) AS n FROM jobs WHERE finished_at IS NOT NULL`)).rows[0].n,
+    const ended = async (): Promise<number> => {
+      const { rows } = await database.query<{ ended: number }>(
+        'SELECT count(*)::int AS ended FROM jobs WHERE finished_at IS NOT NULL',
       );
+      return rows[0]?.ended ?? 0;
+    };
     const memory = async (): Promise<number> =>
       Number(/used_memory:(\d+)/.exec(await redis.info('memory'))?.[1] ?? 0);
 

@@ -165,10 +165,13 @@ test('workers are told at once', async () => {
     () => (told += 1),
     () => undefined,
   );
-  await waitFor(async () => {
-    await patchRoute('cheap', [{ target: LUNA, weight: told + 5 }]);
-    return told > 0;
-  }, { what: 'the announcement' });
+  await waitFor(
+    async () => {
+      await patchRoute('cheap', [{ target: LUNA, weight: told + 5 }]);
+      return told > 0;
+    },
+    { what: 'the announcement' },
+  );
   stop();
   await closeRedis(subscriber);
 });

@@ -3,7 +3,10 @@ import type { Queryable } from '../database.ts';
 /** How many steps one statement deletes at most (a job goes whole): some seconds of work. */
 const STEPS_AT_A_TIME = 10_000;
 
-/** Jobs whose webhooks are still being tried stay, and so do those that somebody has locked at the moment. */
+/**
+ * Jobs whose webhooks are still being tried stay, and those of a batch whose results are not written yet, and so do those
+ * that somebody has locked at the moment.
+ */
 const PRUNE = `
 WITH old AS (
   SELECT id, finished_at, steps_known FROM jobs

@@ -30,7 +30,7 @@ export function toStepObject(jobId: string, step: StepRecord): StepObject {
     },
     cost_usd: formatUsd(step.costMicroUsd),
     attempts: step.attempts.map((attempt) =>
-      toAttemptObject(`${jobId}/${step.key}#${attempt.fence}`, attempt),
+      toAttemptObject(attempt.lineName ?? `${jobId}/${step.key}#${attempt.fence}`, attempt),
     ),
   };
 }

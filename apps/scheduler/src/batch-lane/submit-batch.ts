@@ -1,5 +1,5 @@
 import { TerminalError } from '@millrace/contracts';
-import { crashPoint } from '@millrace/faults';
+import { crashPoint, hasDefect } from '@millrace/faults';
 import { prepareCall } from '@millrace/calls';
 import { countOpenLines, findKnownBatches, findLines, findUnwantedLines } from '@millrace/ledger';
 import type { BatchRecord } from '@millrace/ledger';
@@ -29,7 +29,8 @@ export async function submitBatch(
   batch: BatchRecord,
   signal: AbortSignal,
 ): Promise<void> {
-  if (batch.phase === SENDING || batch.phase === NOT_FOUND) {
+  const isRepeated = batch.phase === SENDING || batch.phase === NOT_FOUND;
+  if (isRepeated && !hasDefect('submit-batch-twice')) {
     const found = await findCreated(dependencies, port, batch);
     if (found) return adopt(dependencies, batch, found.batch, found.certain);
     // What a dying process has sent may still be on its way through the vendor.

@@ -5,8 +5,10 @@ import type { Queryable } from '../database.ts';
 /** One sending of a step. Instants are milliseconds since 1970. */
 export interface AttemptRecord {
   number: number;
-  /** The claim's fence: the call was sent under the name `job/step#fence`. */
+  /** The claim's fence: the call was sent under the name `job/step#fence`, unless it was a line of a provider batch. */
   fence: number;
+  /** The line's name (`custom_id`) in a provider batch; null for a call of its own. */
+  lineName: string | null;
   target: string;
   purpose: 'answer' | 'repair';
   status: 'sent' | 'completed' | 'failed' | 'ambiguous' | 'interrupted' | 'cancelled';
@@ -62,7 +64,7 @@ WHERE s.job_id = $1 AND j.tenant_id = $2
 ORDER BY s.created_at, s.key LIMIT $4`;
 
 const LIST_ATTEMPTS = `
-SELECT a.step_key AS "stepKey", a.number, a.fence, a.target, a.purpose, a.status, a.sent_at AS "sentAt",
+SELECT a.step_key AS "stepKey", a.number, a.fence, a.batch_id || '_' || a.batch_line AS "lineName", a.target, a.purpose, a.status, a.sent_at AS "sentAt",
   a.first_token_at AS "firstTokenAt", a.finished_at AS "finishedAt", a.provider_request_id AS "providerRequestId",
   a.http_status AS "httpStatus", a.error_code AS "errorCode", a.error_message AS "errorMessage",
   coalesce(u.input_tokens, 0) AS "inputTokens", coalesce(u.cached_input_tokens, 0) AS "cachedInputTokens",

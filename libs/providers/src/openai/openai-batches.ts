@@ -1,4 +1,4 @@
-import { crashPoint } from '@millrace/faults';
+import { crashPoint, hasDefect } from '@millrace/faults';
 import type OpenAI from 'openai';
 import { toStreamingFile } from 'openai';
 import { z } from 'zod';
@@ -165,7 +165,8 @@ async function* results(
 ): AsyncGenerator<BatchLineResult, void, undefined> {
   const isLate = batch.endedAt === null || vendor.now() - batch.endedAt < LATE_FILES_MS;
   if (isLate && missesFile(batch)) throw notYet(vendor, 'the result files are not there yet');
-  for (const fileId of [batch.handles['outputFileId'], batch.handles['errorFileId']]) {
+  const { outputFileId, errorFileId } = batch.handles;
+  for (const fileId of [outputFileId, hasDefect('skip-error-file') ? undefined : errorFileId]) {
     if (fileId === undefined) continue;
     yield* readResults(vendor, signal, (line) => readBatchLine(reading, line), {
       isLate,

@@ -9,6 +9,11 @@ export interface ChaosJob {
   expect: Expectation;
 }
 
+/** A call for the batch lane. */
+export function batchJob(names: { run: string; key: string }, model = 'openai/gpt-6-luna'): ChaosJob {
+  return chaosJob('call', names, { model, more: { lane: 'batch' } });
+}
+
 /** How many items a map_reduce of these campaigns has. */
 export const MAP_ITEMS = 4;
 

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
+import { runBatchCrashes } from './batch-crashes.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 import { chaosJob } from './chaos-jobs.ts';
 import { crashRuns } from './crash-runs.ts';
@@ -13,19 +14,25 @@ export const crashPoints: Campaign = {
   describes: 'SIGKILL at each named point of the code, for each kind of job',
   async run(request) {
     const startedAt = performance.now();
-    const stack = await startChaosStack({
-      workers: WORKERS,
-      // Poison is a campaign of its own; here a step may be near the deaths of several processes.
-      configuration: 'retry:\n  max_deaths: 10\n',
-    });
-    try {
-      const runs = await runCrashes(stack, request, crashRuns(request));
-      return { campaign: 'crash-points', runs, tookMs: performance.now() - startedAt };
-    } finally {
-      await stack.end();
-    }
+    const parts = await Promise.all([onStackOfTheirOwn(request), runBatchCrashes(request)]);
+    return { campaign: 'crash-points', runs: parts.flat(), tookMs: performance.now() - startedAt };
   },
 };
+
+async function onStackOfTheirOwn(request: CampaignRequest): Promise<RunResult[]> {
+  const planned = crashRuns(request);
+  if (planned.length === 0) return [];
+  const stack = await startChaosStack({
+    workers: WORKERS,
+    // Poison is a campaign of its own; here a step may be near the deaths of several processes.
+    configuration: 'retry:\n  max_deaths: 10\n',
+  });
+  try {
+    return await runCrashes(stack, request, planned);
+  } finally {
+    await stack.end();
+  }
+}
 
 const WORKERS = 4;
 /** Runs whose crash has landed and that are not judged yet. */

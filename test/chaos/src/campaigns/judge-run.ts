@@ -17,12 +17,14 @@ export async function judgeRun(
     limitMs: number;
     liveText: Evidence['liveText'];
     expectsWebhooks?: boolean;
+    ownsBatches?: boolean;
   },
 ): Promise<RunResult> {
   const evidence = await gatherEvidence(stack, run.run, {
     limitMs: run.limitMs,
     expectsWebhooks: run.expectsWebhooks ?? true,
     liveText: run.liveText,
+    ownsBatches: run.ownsBatches ?? false,
   });
   const violations = check(evidence);
   const own = evidence.faults.filter((fault) => fault.run === run.run);

@@ -4,7 +4,7 @@ import type { Evidence } from '../observer/evidence.ts';
 import { gatherEvidence } from '../stack/gather-evidence.ts';
 import { steerProvider } from '../stack/steer-provider.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
-import { chaosJob } from './chaos-jobs.ts';
+import { batchJob, chaosJob } from './chaos-jobs.ts';
 import type { ChaosJob } from './chaos-jobs.ts';
 
 /** A defence that can be switched off in the product, and how its absence shows. */
@@ -49,6 +49,13 @@ export const plantedDefects: readonly PlantedDefect[] = [
   { name: 'drop-terminal-event', breaks: ['I1'], provoke: plain },
   { name: 'rewrite-terminal', breaks: ['I1'], provoke: plain },
   { name: 'cross-tenant-read', breaks: ['I11'], provoke: plain },
+  { name: 'submit-batch-twice', breaks: ['I15'], provoke: (scene) => batch(scene, 'batch.after-create') },
+  { name: 'lose-batch-line', breaks: ['I15'], provoke: (scene) => batch(scene, null) },
+  {
+    name: 'skip-error-file',
+    breaks: ['I15'],
+    provoke: (scene) => batch(scene, null, '[[sim:fault=bad_request]]'),
+  },
 ];
 
 /** A chain, followed with cuts; then everything that must change nothing: cancel, another tenant, the same key again. */
@@ -219,6 +226,39 @@ function submissionsTo(model: string, run: string, count: number, statuses: read
     const key = `${run}-key${index}`;
     const job = chaosJob('call', { run, key }, { model });
     return { key, job: { ...job, expect: { ...job.expect, statuses } } };
+  });
+}
+
+/** Three lines of a provider batch, with a crash of the scheduler, or a line that the provider refuses. */
+async function batch(scene: Scene, point: string | null, marker = ''): Promise<Evidence> {
+  const { stack, run, seed } = scene;
+  if (point !== null) stack.orders.crash({ id: run, point, passing: 1, about: null });
+  const submissions = Array.from({ length: 3 }, (_, index) => {
+    const key = `${run}-key${index}`;
+    const job = batchJob({ run, key });
+    if (index > 0 || marker === '') return { key, job };
+    const request = { ...job.request, prompt: `${String(job.request['prompt'])} ${marker}` };
+    return { key, job: { request, expect: { statuses: ['failed'] } } };
+  });
+  const jobIds = await Promise.all(
+    submissions.map(({ key, job }) => stack.client.submit({ run, key, ...job })),
+  );
+  const following = jobIds.map((jobId) =>
+    jobId === null
+      ? null
+      : stack.client.follow({ run, jobId, cutEvery: null, seed, patienceMs: SOUND_WITHIN_MS }),
+  );
+  if (point !== null) {
+    const landed = await stack.orders.landed(run, 20_000);
+    stack.orders.crash(null);
+    noteFault(scene, { kind: 'crash', target: 'scheduler', phase: point, landed: landed !== null });
+  }
+  await Promise.all(following);
+  return gatherEvidence(stack, run, {
+    limitMs: SOUND_WITHIN_MS,
+    expectsWebhooks: true,
+    liveText: 'whole',
+    ownsBatches: true,
   });
 }
 

@@ -1,8 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { expect, it } from 'vitest';
+import { batchPoints } from './batch-crashes.ts';
 import { points } from './crash-runs.ts';
 import { plantedDefects } from './planted-defects.ts';
+
+/** Not visited one by one yet: test/e2e/src/openai-batches.test.ts kills the scheduler while it works on such a batch. */
+const elsewhere = /^client-batch\./;
 
 const repository = resolve(import.meta.dirname, '../../../..');
 
@@ -15,20 +19,20 @@ function productFiles(): string[] {
   );
 }
 
-function named(call: 'crashPoint' | 'hasDefect'): string[] {
-  const calls = productFiles().flatMap((text) => [...text.matchAll(new RegExp(`\\b${call}\\(([^)]*)`, 'g'))]);
-  const names = calls.flatMap(([, parameters = '']) => [
-    ...parameters.matchAll(/'([a-z-]+(?:\.[a-z-]+)?)'/g),
-  ]);
+function namedPoints(): string[] {
+  const calls = productFiles().flatMap((text) => [...text.matchAll(/\bcrashPoint\((.*)/g)]);
+  const names = calls.flatMap(([, parameters = '']) => [...parameters.matchAll(/'([a-z-]+\.[a-z-]+)'/g)]);
   return [...new Set(names.map(([, name = '']) => name))].toSorted();
 }
 
 it('crashes at every point that the product names, and at no other', () => {
-  expect(named('crashPoint').filter((name) => name.includes('.'))).toEqual(
-    points.map(({ name }) => name).toSorted(),
-  );
+  const known = [...points, ...batchPoints].map(({ name }) => name);
+  expect(namedPoints().filter((name) => !elsewhere.test(name))).toEqual(known.toSorted());
 });
 
 it('plants every defect that the product knows, and no other', () => {
-  expect(named('hasDefect')).toEqual(plantedDefects.map(({ name }) => name).toSorted());
+  const asked = productFiles().flatMap((text) => [...text.matchAll(/\bhasDefect\('([a-z-]+)'\)/g)]);
+  expect([...new Set(asked.map(([, name]) => name))].toSorted()).toEqual(
+    plantedDefects.map(({ name }) => name).toSorted(),
+  );
 });

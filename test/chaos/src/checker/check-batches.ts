@@ -1,42 +1,49 @@
-import type { Evidence } from '../observer/evidence.ts';
+import type { ApiStep, Evidence } from '../observer/evidence.ts';
 import type { ProviderCall } from '../observer/journals.ts';
 import type { Finding } from './check.ts';
 
 /**
- * I15. No step is a line of two provider batches unless it is marked ambiguous; a line that the provider answered is the
- * step's outcome (unless the step left the lane first), and is recorded once.
+ * I15. No step is a line of two provider batches that were both answered, unless it is marked ambiguous; each line that the
+ * provider answered or refused is the end of the attempt that it was sent as; nothing is recorded twice; and there is no
+ * line that no step knows.
  */
 export function checkBatches({ provider, jobs }: Evidence): Finding[] {
-  const lines = Map.groupBy(
-    provider.filter((call) => call.batchId !== null && call.method === 'BATCH'),
-    (call) => (call.stepId ?? '').replace(/#\d+$/, ''),
-  );
-  return jobs.flatMap(({ job, steps }) =>
-    steps.flatMap((step) => {
-      const name = `${job.id}/${step.key}`;
-      const own = lines.get(name) ?? [];
-      const findings: Finding[] = [];
-      if (batchesOf(own).size > 1 && !step.ambiguous) {
-        findings.push({ about: name, what: `is a line of ${batchesOf(own).size} provider batches` });
-      }
-      const answered = own.filter((call) => call.end?.finished === true && call.end.status === 200);
-      const recorded = step.attempts.filter((attempt) => attempt.status === 'completed').length;
-      if (
-        answered.length > 0 &&
-        step.lane === 'batch' &&
-        step.status !== 'completed' &&
-        step.status !== 'cancelled'
-      ) {
-        findings.push({ about: name, what: `its line was answered and it is ${step.status}` });
-      }
-      if (own.length > 0 && recorded > 1 && !step.ambiguous) {
-        findings.push({ about: name, what: `its line was recorded ${recorded} times` });
-      }
-      return findings;
-    }),
-  );
+  const lines = provider.filter((call) => call.batchId !== null && call.method === 'BATCH');
+  const strangers = lines.filter((call) => call.step === null);
+  const byStep = Map.groupBy(lines, (call) => call.step ?? '');
+  return [
+    ...strangers.map((call) => ({
+      about: `${call.batchId} ${call.stepId}`,
+      what: 'is a line that no attempt of the run was sent as',
+    })),
+    ...jobs.flatMap(({ job, steps }) =>
+      steps.flatMap((step) =>
+        checkStep(`${job.id}/${step.key}`, step, byStep.get(`${job.id}/${step.key}`) ?? []),
+      ),
+    ),
+  ];
 }
 
-function batchesOf(calls: readonly ProviderCall[]): ReadonlySet<string | null> {
-  return new Set(calls.map((call) => call.batchId));
+function checkStep(name: string, step: ApiStep, lines: readonly ProviderCall[]): Finding[] {
+  const findings: Finding[] = [];
+  const answered = lines.filter((call) => call.end?.finished === true && call.end.status === 200);
+  const batches = new Set(answered.map((call) => call.batchId));
+  if (batches.size > 1 && !step.ambiguous) {
+    findings.push({ about: name, what: `is a line of ${batches.size} provider batches` });
+  }
+  const recorded = step.attempts.filter((attempt) => attempt.status === 'completed').length;
+  if (lines.length > 0 && recorded > 1 && !step.ambiguous) {
+    findings.push({ about: name, what: `its line was recorded ${recorded} times` });
+  }
+  for (const line of lines) {
+    const attempt = step.attempts.find((each) => each.request_tag === line.stepId);
+    const hasEnd = line.end !== null && line.end.status !== null;
+    if (hasEnd && attempt && !['completed', 'failed', 'cancelled', 'ambiguous'].includes(attempt.status)) {
+      findings.push({
+        about: `${line.stepId}`,
+        what: `the provider has an answer to the line, and its attempt is ${attempt.status}`,
+      });
+    }
+  }
+  return findings;
 }

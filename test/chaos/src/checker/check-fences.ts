@@ -8,7 +8,7 @@ import type { Finding } from './check.ts';
  * answered was finished by a worker that no longer held it. And a step is completed once.
  */
 export function checkFences({ provider, jobs }: Evidence): Finding[] {
-  const calls = Map.groupBy(provider, (call) => (call.stepId ?? '').replace(/#\d+$/, ''));
+  const calls = Map.groupBy(provider, (call) => call.step ?? '');
   return jobs.flatMap((record) => [
     ...record.steps.flatMap((step) => {
       const name = `${record.job.id}/${step.key}`;

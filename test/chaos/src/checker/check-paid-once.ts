@@ -1,6 +1,5 @@
 import type { ApiStep, Evidence } from '../observer/evidence.ts';
 import type { ProviderCall } from '../observer/journals.ts';
-import { readTag } from '../observer/provider-journal.ts';
 import type { Finding } from './check.ts';
 import { isExplained } from './explained-by.ts';
 
@@ -11,8 +10,8 @@ import { isExplained } from './explained-by.ts';
  */
 export function checkPaidOnce({ provider, jobs, faults }: Evidence): Finding[] {
   const calls = Map.groupBy(
-    provider.filter((call) => readTag(call) !== null),
-    nameOf,
+    provider.filter((call) => call.step !== null),
+    (call) => call.step ?? '',
   );
   const steps = new Map<string, ApiStep>(
     jobs.flatMap(({ job, steps: list }) => list.map((step) => [`${job.id}/${step.key}`, step] as const)),
@@ -56,13 +55,9 @@ function checkStep(
   }
   const known = new Set(step.attempts.map((attempt) => attempt.request_tag));
   for (const call of calls) {
-    if (!known.has(call.stepId ?? '') && call.batchId === null) {
+    if (!known.has(call.stepId ?? '')) {
       findings.push({ about: call.stepId ?? name, what: 'was sent, and the ledger has no attempt of it' });
     }
   }
   return findings;
-}
-
-function nameOf(call: ProviderCall): string {
-  return (call.stepId ?? '').replace(/#\d+$/, '');
 }

@@ -1,5 +1,4 @@
 import type { Evidence } from '../observer/evidence.ts';
-import { readTag } from '../observer/provider-journal.ts';
 import type { Finding } from './check.ts';
 
 /** Calls per step that the goal allows while a provider is down. */
@@ -17,11 +16,11 @@ export function checkPressure({ run, provider, faults }: Evidence): Finding[] {
     const during = provider.filter(
       (call) =>
         call.account === account &&
-        readTag(call) !== null &&
+        call.step !== null &&
         Date.parse(call.at) >= Date.parse(fault.startAt) &&
         Date.parse(call.at) <= Date.parse(fault.endAt),
     );
-    const steps = new Set(during.map((call) => (call.stepId ?? '').replace(/#\d+$/, ''))).size;
+    const steps = new Set(during.map((call) => call.step)).size;
     const allowed = MOST_PER_STEP * steps + probes;
     if (during.length <= allowed) return [];
     return [

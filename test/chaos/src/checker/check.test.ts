@@ -206,9 +206,9 @@ const mistakes: [string, string, Spoil][] = [
     'I15',
     'a step is a line of two provider batches',
     (run) => {
-      const line = { method: 'BATCH', batchId: 'batch_1' };
+      const line = { method: 'BATCH', stepId: 'job_1/first#1' };
       run.provider.push(
-        { ...providerCall(3, 'first', 2), ...line },
+        { ...providerCall(3, 'first', 2), ...line, batchId: 'batch_1' },
         { ...providerCall(4, 'first', 2), ...line, batchId: 'batch_2' },
       );
     },
@@ -217,9 +217,15 @@ const mistakes: [string, string, Spoil][] = [
     'I15',
     'an answered line was lost',
     (run) => {
-      run.provider.push({ ...providerCall(3, 'first', 2), method: 'BATCH', batchId: 'batch_1' });
-      Object.assign(run.jobs[0]!.steps[0]!, { lane: 'batch', status: 'failed' });
+      run.provider[0] = { ...run.provider[0]!, method: 'BATCH', batchId: 'batch_1' };
+      run.jobs[0]!.steps[0]!.attempts[0]!.status = 'interrupted';
     },
+  ],
+  [
+    'I15',
+    'a batch has a line that nobody knows',
+    (run) =>
+      run.provider.push({ ...providerCall(3, 'first', 2), method: 'BATCH', batchId: 'batch_1', step: null }),
   ],
 ];
 

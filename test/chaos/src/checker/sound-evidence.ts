@@ -47,6 +47,7 @@ export function providerCall(sequence: number, key: string, second: number, fenc
     path: '/responses',
     model: 'gpt-6-luna',
     stepId: `${jobId}/${key}#${fence}`,
+    step: `${jobId}/${key}`,
     batchId: null,
     end: {
       event: 'ended',

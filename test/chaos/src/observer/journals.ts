@@ -98,6 +98,8 @@ export interface ProviderEnded {
 /** One call, with its end if it has one. */
 export interface ProviderCall extends Omit<ProviderAccepted, 'event'> {
   end: ProviderEnded | null;
+  /** `job/step`: by the call's own tag, or by the attempt that names it as its line; null for what belongs to none. */
+  step: string | null;
 }
 
 /** A fault that was injected, and whether it landed where it was meant to. */

@@ -7,8 +7,14 @@ export function readProviderCalls(path: string): ProviderCall[] {
   const ends = new Map<number, ProviderEnded>();
   for (const entry of entries) if (entry.event === 'ended') ends.set(entry.sequence, entry);
   return entries.flatMap((entry) =>
-    entry.event === 'accepted' ? [{ ...entry, end: ends.get(entry.sequence) ?? null }] : [],
+    entry.event === 'accepted'
+      ? [{ ...entry, end: ends.get(entry.sequence) ?? null, step: taggedStep(entry.stepId) }]
+      : [],
   );
+}
+
+function taggedStep(tag: string | null): string | null {
+  return /^(job_[^/]+\/.+)#\d+$/.exec(tag ?? '')?.[1] ?? null;
 }
 
 /** The job and step that a call was tagged with (`job/step#fence`); null for calls that name none. */

@@ -1,7 +1,7 @@
 import { createApiReader } from '../observer/api-reader.ts';
-import type { Evidence } from '../observer/evidence.ts';
+import type { Evidence, JobRecord } from '../observer/evidence.ts';
 import { readLines } from '../observer/jsonl.ts';
-import type { ClientEntry, SinkEntry } from '../observer/journals.ts';
+import type { ClientEntry, ProviderCall, SinkEntry } from '../observer/journals.ts';
 import { readProviderCalls, readTag } from '../observer/provider-journal.ts';
 import type { ChaosStack } from './start-chaos-stack.ts';
 
@@ -9,7 +9,14 @@ import type { ChaosStack } from './start-chaos-stack.ts';
 export async function gatherEvidence(
   stack: ChaosStack,
   run: string,
-  options: { limitMs: number; expectsWebhooks: boolean; liveText: Evidence['liveText']; events?: boolean },
+  options: {
+    limitMs: number;
+    expectsWebhooks: boolean;
+    liveText: Evidence['liveText'];
+    events?: boolean;
+    /** Whether every line of a provider batch since the run began must be one of the run's. */
+    ownsBatches?: boolean;
+  },
 ): Promise<Evidence> {
   const reader = createApiReader({ url: stack.apiUrl, key: stack.bootstrapKey });
   const jobs = await reader.recordsOf(run, options.limitMs, { events: options.events ?? true });
@@ -25,12 +32,31 @@ export async function gatherEvidence(
     sink: readLines<SinkEntry>(stack.journals.sink).filter(
       (entry) => entry.jobId !== null && ids.has(entry.jobId),
     ),
-    provider: readProviderCalls(stack.journals.provider).filter((call) =>
-      ids.has(readTag(call)?.jobId ?? ''),
-    ),
+    provider: ownCalls(stack, jobs, ids, options.ownsBatches === true ? startedAt : Infinity),
     faults: stack.faultLog.entries().filter((fault) => Date.parse(fault.endAt) >= startedAt - 60_000),
     jobs,
     expectsWebhooks: options.expectsWebhooks,
     liveText: options.liveText,
   };
+}
+
+/** Calls that name a job of the run, lines that an attempt of it names, and on demand every line since the run began. */
+function ownCalls(
+  stack: ChaosStack,
+  jobs: readonly JobRecord[],
+  ids: ReadonlySet<string>,
+  linesSince: number,
+): ProviderCall[] {
+  const lines = new Map(
+    jobs.flatMap(({ job, steps }) =>
+      steps.flatMap((step) =>
+        step.attempts.map((attempt) => [attempt.request_tag, `${job.id}/${step.key}`] as const),
+      ),
+    ),
+  );
+  return readProviderCalls(stack.journals.provider).flatMap((call) => {
+    if (call.batchId === null) return ids.has(readTag(call)?.jobId ?? '') ? [call] : [];
+    const step = lines.get(call.stepId ?? '') ?? null;
+    return step !== null || Date.parse(call.at) >= linesSince ? [{ ...call, step }] : [];
+  });
 }

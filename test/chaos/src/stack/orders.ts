@@ -8,8 +8,8 @@ export interface CrashOrder {
   id: string;
   point: string;
   passing: number;
-  /** The submission's idempotency key. */
-  about: string;
+  /** The submission's idempotency key; null: whatever passes. */
+  about: string | null;
   signal?: 'SIGKILL' | 'SIGSTOP';
 }
 

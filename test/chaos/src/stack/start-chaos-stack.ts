@@ -48,7 +48,11 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
   const directory = await mkdtemp(join(tmpdir(), 'millrace-chaos-'));
   const chaosDirectory = join(directory, 'chaos');
   await mkdir(chaosDirectory);
-  const provider = await startProvider(directory, { tokensPerSecond: 60, ...options.simulator });
+  const provider = await startProvider(directory, {
+    tokensPerSecond: 60,
+    batches: { validateMs: 200, runMs: 1_500, finalizeMs: 200 },
+    ...options.simulator,
+  });
   const configPath = join(directory, 'millrace.config.yaml');
   const { configuration = '{}' } = options;
   await writeFile(
@@ -73,6 +77,8 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
       ANTHROPIC_BASE_URL: `${provider.url}/anthropic`,
       OPENAI_API_KEY: 'sk-chaos-openai',
       ANTHROPIC_API_KEY: 'sk-chaos-anthropic',
+      MILLRACE_BATCH_COLLECT_AGE: '1s',
+      MILLRACE_BATCH_POLL_INTERVAL: '1s',
       ...options.environment,
     },
     onLog: ({ source, line }) => {

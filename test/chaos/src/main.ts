@@ -5,6 +5,7 @@ import { providers } from './campaigns/provider-faults.ts';
 import { randomKills } from './campaigns/random-kills.ts';
 import { stores } from './campaigns/stores.ts';
 import type { Campaign } from './campaigns/campaign.ts';
+import { keepResult, writeReport } from './report.ts';
 import { printSummary } from './print-summary.ts';
 
 const campaigns: readonly Campaign[] = [crashPoints, randomKills, stores, providers, defects];
@@ -41,6 +42,14 @@ for (const campaign of wanted) {
     progress,
   });
   printSummary(result);
+  if (values.report) {
+    const options = `--campaign ${campaign.name} --seeds ${values.seeds} --seed ${values.seed}`;
+    keepResult(
+      result,
+      `npm run chaos -- ${options}${values.only === undefined ? '' : ` --only ${values.only}`}`,
+    );
+    writeReport();
+  }
   violations += result.runs.reduce((sum, run) => sum + run.violations.length, 0);
 }
 process.exit(violations > 0 ? 1 : 0);

@@ -2,10 +2,13 @@ import type { Evidence } from '../observer/evidence.ts';
 import type { FaultEntry } from '../observer/journals.ts';
 import type { Finding } from './check.ts';
 
-/** By when something must have gone on after a fault, by whom it hit. */
+/**
+ * By when something must have gone on after a fault, by whom it hit. The goals name no limit for the scheduler; a provider
+ * batch that died on its way is looked for twice before it is made again, which takes 22 s.
+ */
 const limitsMs: Readonly<Record<string, number>> = {
   worker: 20_000,
-  scheduler: 20_000,
+  scheduler: 30_000,
   api: 5_000,
   redis: 15_000,
   postgres: 15_000,

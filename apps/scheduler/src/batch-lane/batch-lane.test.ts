@@ -313,6 +313,42 @@ describe('an escape', () => {
     expect(await lane.metric('batch_paid_twice_total')).toBe(1);
   });
 
+  it('pays for its place in realtime from wherever it comes, and waits there from now on', async () => {
+    lane.dependencies.settings.collectAgeMs = 3_600_000;
+    await lane.addJob(['call'], {}, late(1_000));
+    await lane.ledger.passTime(3_600_000);
+    await lane.escape();
+    const [bound] = [await lane.addJob(['call'], {}, late(4_000_000))];
+    lane.dependencies.settings.collectAgeMs = 0;
+    await lane.collect();
+    await lane.advance();
+    await lane.ledger.passTime(4_000_001);
+    await lane.escape();
+    const again = await lane.addJob();
+    await lane.collect();
+    await lane.advance();
+    lane.vendor.answer = (customId) => ({ customId, kind: 'error', error: mayPass() });
+    lane.vendor.end();
+    await lane.advance();
+    expect(lane.heard.charges).toHaveLength(3);
+    for (const charge of lane.heard.charges) {
+      expect(charge).toEqual({
+        tenantId: expect.any(String),
+        tier: 'standard',
+        tokens: expect.any(Number),
+        aged: false,
+      });
+      expect(charge!.tokens).toBeGreaterThan(0);
+    }
+    for (const jobId of [bound, again]) {
+      const waited = await lane.ledger.database.query<{ ms: number }>(
+        'SELECT extract(epoch FROM now() - class_since)::float8 * 1000 AS ms FROM steps WHERE job_id = $1',
+        [jobId],
+      );
+      expect(waited[0]!.ms).toBeLessThan(60_000);
+    }
+  });
+
   it('leaves the other steps of the batch in it', async () => {
     const early = await lane.addJob(['call'], {}, late(1_000));
     const patient = await lane.addJob();

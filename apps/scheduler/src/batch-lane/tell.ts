@@ -1,4 +1,4 @@
-import type { Priority } from '@millrace/contracts';
+import type { Charge, Priority } from '@millrace/contracts';
 import type { StepWakeOfBatch } from '@millrace/ledger';
 import type { StoredEvent } from '@millrace/ledger';
 import type { LaneDependencies } from './lane-dependencies.ts';
@@ -7,7 +7,7 @@ import type { LaneDependencies } from './lane-dependencies.ts';
 export interface News {
   events?: readonly StoredEvent[];
   /** Steps that go on in realtime. */
-  wakes?: readonly (StepWakeOfBatch & { delayMs?: number })[];
+  wakes?: readonly (Omit<StepWakeOfBatch, 'charge'> & { charge: Charge | null; delayMs?: number })[];
   /** Jobs whose plans may be able to go on. */
   jobs?: readonly { jobId: string; priority: Priority }[];
   deliveryIds?: readonly string[];
@@ -22,8 +22,7 @@ export async function tell(
   const { events = [], wakes = [], jobs = [], deliveryIds = [] } = news;
   if (events.length > 0) await publisher.publishEvents(events);
   try {
-    // Who has waited for a batch goes before the newcomers, and pays for no place.
-    await producer.enqueueSteps(wakes.map((wake) => ({ delayMs: 0, charge: null, ...wake })));
+    await producer.enqueueSteps(wakes.map((wake) => ({ delayMs: 0, ...wake })));
     await producer.enqueueJobs([...new Map(jobs.map((job) => [job.jobId, job])).values()]);
     await producer.enqueueDeliveries(deliveryIds.map((deliveryId) => ({ deliveryId, fence: 0, delayMs: 0 })));
   } catch (error) {

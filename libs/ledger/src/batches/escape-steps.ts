@@ -1,6 +1,7 @@
 import { appendEvents } from '../jobs/append-events.ts';
 import type { StoredEvent } from '../jobs/append-events.ts';
 import type { Database } from '../database.ts';
+import { WAKE_COLUMNS } from './step-wake-of-batch.ts';
 import type { StepWakeOfBatch } from './step-wake-of-batch.ts';
 
 /** Steps that left the lane: what wakes them, and from where they came. */
@@ -17,9 +18,9 @@ WITH late AS (
   ORDER BY escape_at LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
 )
 UPDATE steps s SET status = 'pending', lane = 'realtime', lane_reason = $2, escaped_at = now(), escape_at = NULL,
-  not_before = now(), wake_at = now() + interval '10 seconds', wake_count = 0
+  not_before = now(), class_since = now(), wake_at = now() + interval '10 seconds', wake_count = 0
 FROM late WHERE s.job_id = late.job_id AND s.key = late.key
-RETURNING s.job_id AS "jobId", s.key, s.pool, s.fence, s.priority`;
+RETURNING ${WAKE_COLUMNS}`;
 
 const FIND_BOUND = `
 SELECT job_id, key FROM steps
@@ -39,17 +40,17 @@ WITH held AS (
   ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s
 ), free AS (
   UPDATE steps s SET status = 'pending', fence = s.fence + 1, owner = NULL, batch_id = NULL, lane = 'realtime',
-    lane_reason = $3, escaped_at = now(), escape_at = NULL, reserved_micro_usd = 0, not_before = now(),
+    lane_reason = $3, escaped_at = now(), escape_at = NULL, reserved_micro_usd = 0, not_before = now(), class_since = now(),
     wake_at = now() + interval '10 seconds', wake_count = 0
   FROM held h WHERE s.job_id = h.job_id AND s.key = h.key
-  RETURNING s.job_id, s.key, s.pool, s.fence, s.priority
+  RETURNING s.job_id, s.key, s.pool, s.fence, s.priority, s.estimated_tokens
 ), left_behind AS (
   UPDATE attempts a SET escaped = true FROM held h
   WHERE a.job_id = h.job_id AND a.step_key = h.key AND a.fence = h.fence AND a.status = 'sent'
   RETURNING a.job_id, a.step_key, a.number
 )
-SELECT f.job_id AS "jobId", f.key, f.pool, f.fence, f.priority, l.number
-FROM free f LEFT JOIN left_behind l ON l.job_id = f.job_id AND l.step_key = f.key`;
+SELECT ${WAKE_COLUMNS}, l.number
+FROM free s LEFT JOIN left_behind l ON l.job_id = s.job_id AND l.step_key = s.key`;
 
 /**
  * Takes steps whose time has come out of the batch lane, at most `limit` of those that wait and of those in batches: they
@@ -99,13 +100,7 @@ async function escapeBound(
         data: { step, reason, attempt },
       })),
     );
-    const wakes = rows.map(({ jobId, key, pool, fence, priority }) => ({
-      jobId,
-      key,
-      pool,
-      fence,
-      priority,
-    }));
+    const wakes = rows.map(({ number: _number, ...wake }) => wake);
     return { wakes, fromCollected: 0, fromBatches: rows.length, events };
   });
 }

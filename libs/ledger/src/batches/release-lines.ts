@@ -1,6 +1,7 @@
 import { appendEvents } from '../jobs/append-events.ts';
 import type { StoredEvent } from '../jobs/append-events.ts';
 import type { Database } from '../database.ts';
+import { WAKE_COLUMNS } from './step-wake-of-batch.ts';
 import type { StepWakeOfBatch } from './step-wake-of-batch.ts';
 
 /** Lines that were not billed and give their steps back. */
@@ -43,7 +44,7 @@ WITH line AS (
 ), back AS (
   UPDATE steps s SET
     status = CASE WHEN stays THEN 'collected' ELSE 'pending' END, lane = CASE WHEN stays THEN 'batch' ELSE 'realtime' END,
-    lane_reason = $3, owner = NULL, batch_id = NULL, reserved_micro_usd = 0, wake_count = 0,
+    lane_reason = $3, class_since = now(), owner = NULL, batch_id = NULL, reserved_micro_usd = 0, wake_count = 0,
     not_before = now() + CASE WHEN stays THEN $7 * interval '1 millisecond' ELSE interval '0' END,
     wake_at = CASE WHEN stays THEN NULL ELSE now() + interval '10 seconds' END,
     escaped_at = CASE WHEN stays THEN s.escaped_at ELSE now() END, escape_at = CASE WHEN stays THEN s.escape_at END,
@@ -54,7 +55,7 @@ WITH line AS (
     FROM steps inner_s WHERE inner_s.job_id = l.job_id AND inner_s.key = l.key
   ) AS where_to
   WHERE s.job_id = l.job_id AND s.key = l.key AND s.fence = l.fence AND s.status = 'sent'
-  RETURNING s.job_id, s.key, s.pool, s.fence, s.priority, s.status, l.number
+  RETURNING s.job_id, s.key, s.pool, s.fence, s.priority, s.estimated_tokens, s.status, l.number
 ), dropped AS (
   UPDATE steps s SET reserved_micro_usd = 0 FROM line l
   WHERE s.job_id = l.job_id AND s.key = l.key AND s.fence = l.fence AND s.status = 'cancelled'
@@ -67,7 +68,7 @@ WITH line AS (
   UPDATE jobs SET reserved_micro_usd = greatest(jobs.reserved_micro_usd - each.reserved, 0)
   FROM (SELECT job_id, sum(reserved) AS reserved FROM line GROUP BY job_id) AS each WHERE jobs.id = each.job_id
 )
-SELECT job_id AS "jobId", key, pool, fence, priority, status = 'collected' AS collected, number FROM back`;
+SELECT ${WAKE_COLUMNS}, s.status = 'collected' AS collected, s.number FROM back s`;
 
 /**
  * Ends lines that the provider has not billed (their batch was refused, failed, expired or was cancelled), in one
@@ -99,7 +100,7 @@ export async function releaseLines(database: Database, release: Release): Promis
     );
     const wakes = rows
       .filter((row) => !row.collected)
-      .map(({ jobId, key, pool, fence, priority }) => ({ jobId, key, pool, fence, priority }));
+      .map(({ collected: _collected, number: _number, ...wake }) => wake);
     return { collected: rows.length - wakes.length, wakes, events };
   });
 }

@@ -1,4 +1,5 @@
 import type { Database, Queryable } from '../database.ts';
+import { WAKE_COLUMNS } from './step-wake-of-batch.ts';
 import type { StepWakeOfBatch } from './step-wake-of-batch.ts';
 
 const PICK = `
@@ -6,10 +7,10 @@ WITH pilot AS (
   SELECT job_id, key FROM steps WHERE status = 'collected' AND target = $1 AND coalesce(shape, '') = $2
   ORDER BY created_at, job_id, key LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
 )
-UPDATE steps s SET status = 'pending', lane = 'realtime', lane_reason = 'pilot', escape_at = NULL, not_before = now(),
+UPDATE steps s SET status = 'pending', lane = 'realtime', lane_reason = 'pilot', escape_at = NULL, not_before = now(), class_since = now(),
   wake_at = now() + interval '10 seconds', wake_count = 0
 FROM pilot p WHERE s.job_id = p.job_id AND s.key = p.key
-RETURNING s.job_id AS "jobId", s.key, s.pool, s.fence, s.priority`;
+RETURNING ${WAKE_COLUMNS}`;
 
 const TRY = `
 INSERT INTO batch_shapes (target, shape, status, pilot_job_id, pilot_key) VALUES ($1, $2, 'trying', $3, $4)

@@ -1,6 +1,6 @@
 import type { Charge, Priority } from '@millrace/contracts';
 import type { Queryable } from '../database.ts';
-import { CHARGE } from './find-overdue.ts';
+import { CHARGE } from '../steps/charge-of-step.ts';
 
 /** How long a step may wait in a class before it is raised to the next one. */
 export interface AgeingLimits {

@@ -1,5 +1,6 @@
 import type { Charge, Priority } from '@millrace/contracts';
 import type { Queryable } from '../database.ts';
+import { CHARGE } from '../steps/charge-of-step.ts';
 
 /** Rows whose `wake_at` has passed: nobody touched them in time, so their wakes are put on the queues again. */
 export interface Overdue {
@@ -23,11 +24,6 @@ export interface Overdue {
 const JOBS = `
 SELECT id AS "jobId", priority, CASE WHEN status = 'queued' THEN tenant_id END AS "tenantId" FROM jobs
 WHERE wake_at < now() AND finished_at IS NULL ORDER BY wake_at LIMIT $1`;
-
-/** Who pays for a step, as a {@link Charge}; in a place where `s` is a step. */
-export const CHARGE = `(
-  SELECT json_build_object('tenantId', j.tenant_id, 'tier', t.tier, 'tokens', s.estimated_tokens, 'aged', s.priority <> j.priority)
-  FROM jobs j JOIN tenants t ON t.id = j.tenant_id WHERE j.id = s.job_id)`;
 
 const STEPS = `
 SELECT job_id AS "jobId", key, pool, target, fence, priority,

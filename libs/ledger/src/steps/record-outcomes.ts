@@ -25,7 +25,7 @@ WITH outcome AS (
     pool text, repair text, gave_up boolean, counts_attempt boolean, is_repair boolean, ambiguous boolean, cost_known boolean,
     degraded text, mean_logprob float8)
 ), before AS (
-  SELECT s.job_id, s.key, s.pool, s.reserved_micro_usd FROM steps s WHERE (s.job_id, s.key) IN (SELECT job_id, key FROM outcome)
+  SELECT s.job_id, s.key, s.pool, s.lane, s.reserved_micro_usd FROM steps s WHERE (s.job_id, s.key) IN (SELECT job_id, key FROM outcome)
 ), ranked AS (
   SELECT o.*, j.last_ordinal + row_number() OVER (
     PARTITION BY o.job_id, o.status IN ('completed', 'failed') ORDER BY o.position) AS next_ordinal
@@ -51,6 +51,8 @@ WITH outcome AS (
       THEN 'realtime' ELSE s.lane END,
     lane_reason = CASE WHEN r.status = 'pending' AND (s.lane = 'batch' OR s.lane = 'flex' AND (r.counts_attempt OR r.is_repair))
       THEN 'again_after_' || s.lane ELSE s.lane_reason END,
+    -- In a batch it waited in no queue.
+    class_since = CASE WHEN r.status = 'pending' AND s.lane = 'batch' THEN now() ELSE s.class_since END,
     -- A step that moves on is as degraded as the target that it goes to.
     degraded = CASE WHEN r.target IS NOT NULL THEN r.degraded ELSE coalesce(r.degraded, s.degraded) END,
     mean_logprob = r.mean_logprob,
@@ -87,7 +89,7 @@ WITH outcome AS (
   RETURNING jobs.id, jobs.steps_open, jobs.steps_done, jobs.steps_known, jobs.progress_at = now() AS progressed, e.urgent,
     e.endings, e.holds, jobs.finished_at IS NOT NULL AS over
 )
-SELECT w.position, w.job_id, w.pool, w.pool <> b.pool AS moved, w.estimated_tokens, w.fence, w.status, c.progressed, c.steps_done, c.steps_known, c.holds,
+SELECT w.position, w.job_id, w.pool, w.pool <> b.pool OR b.lane = 'batch' AS moved, w.estimated_tokens, w.fence, w.status, c.progressed, c.steps_done, c.steps_known, c.holds,
   c.endings > 0 AND NOT c.over AND (c.urgent OR c.steps_open <= 0) AS may_advance
 FROM written w JOIN counted c ON c.id = w.job_id JOIN before b ON b.job_id = w.job_id AND b.key = w.key`;
 
@@ -155,7 +157,7 @@ export async function recordOutcomes(
   });
 }
 
-/** Nothing for a step that stays in its pool: it has paid for its place there. */
+/** Nothing for a step that stays in its pool's queue: it has paid for its place there. */
 function chargeFor(row: WrittenRow, jobs: readonly LockedJob[]): Charge | null {
   const job = jobs.find(({ id }) => id === row.job_id);
   if (!job || !row.moved) return null;

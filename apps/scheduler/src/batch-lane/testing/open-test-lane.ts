@@ -1,5 +1,6 @@
 import { createProviders } from '@millrace/calls';
 import { loadConfig } from '@millrace/config';
+import type { Charge } from '@millrace/contracts';
 import { claimBatches, createKnownDurations, migrate } from '@millrace/ledger';
 import type { BatchRecord, Placement } from '@millrace/ledger';
 import { createOutputValidators } from '@millrace/plans';
@@ -22,8 +23,8 @@ export interface TestLane {
   ledger: TestLedger;
   vendor: ScriptedVendor;
   dependencies: LaneDependencies;
-  /** Steps that were woken in realtime, jobs that were woken, and errors that were reported. */
-  heard: { steps: string[]; jobs: Set<string>; errors: unknown[] };
+  /** Steps that were woken in realtime and who paid for them, jobs that were woken, and errors that were reported. */
+  heard: { steps: string[]; charges: (Charge | null)[]; jobs: Set<string>; errors: unknown[] };
   /** A job that waits for steps of the batch lane. */
   addJob(keys?: readonly string[], change?: Partial<NewJob>, placement?: Partial<Placement>): Promise<string>;
   collect(): Promise<void>;
@@ -46,11 +47,12 @@ export async function openTestLane(settings: Partial<LaneSettings> = {}): Promis
   const { providers, catalogue } = createProviders(config);
   const vendor = createScriptedVendor();
   const metrics = createMetrics('scheduler');
-  const heard: TestLane['heard'] = { steps: [], jobs: new Set(), errors: [] };
+  const heard: TestLane['heard'] = { steps: [], charges: [], jobs: new Set(), errors: [] };
   const dependencies: LaneDependencies = {
     database,
     producer: {
-      enqueueSteps: async (wakes: readonly { jobId: string; key: string }[]) => {
+      enqueueSteps: async (wakes: readonly { jobId: string; key: string; charge: Charge | null }[]) => {
+        heard.charges.push(...wakes.map((wake) => wake.charge));
         heard.steps.push(...wakes.map((wake) => `${wake.jobId} ${wake.key}`));
       },
       enqueueJobs: async (wakes: readonly { jobId: string }[]) =>

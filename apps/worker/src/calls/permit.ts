@@ -77,7 +77,11 @@ export async function obtainPermit(
       expectedOutputTokens,
       expectedDurationMs: dependencies.usualDurationMs(step.target),
     },
-    { signal, priority: step.priority },
+    {
+      signal,
+      priority: step.priority,
+      caller: { name: `${step.jobId}/${step.key}`, ageMs: Math.max(0, dependencies.now() - step.createdAt) },
+    },
   );
   if (reservation.verdict !== 'leave') {
     if (isRetry) retryBudget.refund(step.target);

@@ -27,6 +27,9 @@ export interface ReserveRequest {
   /** Of each limit, what may be filled. */
   share: number;
   outputAfterMs: number;
+  /** Name of the call over all its tries, '' for one that does not come back, and for how long it has existed. */
+  caller: string;
+  ageMs: number;
   /** The process's monotonic clock as the request leaves. */
   asOf: number;
   onHighUse: () => void;
@@ -80,7 +83,8 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
   };
 
   return {
-    async reserve({ pool, limits, amounts, id, share, horizonMs, outputAfterMs, asOf, onHighUse }) {
+    async reserve(request) {
+      const { pool, limits, amounts, id, share, horizonMs, outputAfterMs, asOf, onHighUse } = request;
       const parameters = dimensions.flatMap((dimension) => {
         const limit = limits[dimension];
         if (limit === undefined) return [];
@@ -95,6 +99,8 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
         limits.burstMs ?? BURST_MS,
         limits.concurrency ?? -1,
         share,
+        request.caller,
+        Math.round(request.ageMs),
         ...parameters,
       ])) as [string, ...(string | number)[]];
       if (answer[0] === 'wait') {

@@ -20,6 +20,11 @@ export interface ReserveOptions {
   horizonMs?: number;
   /** `background` leaves the last part of each limit to the others. */
   priority?: Priority;
+  /**
+   * Names the call over all its tries, with how long it has existed: one that smaller calls have left no room for a window
+   * long is then saved room.
+   */
+  caller?: { name: string; ageMs: number };
   /** Ends the wait; nothing stays booked. */
   signal?: AbortSignal;
 }
@@ -119,7 +124,7 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
   async function book(
     pool: string,
     size: CallSize,
-    { horizonMs = HORIZON_MS, priority }: ReserveOptions,
+    { horizonMs = HORIZON_MS, priority, caller }: ReserveOptions,
   ): Promise<{ reservation: Reservation; waitMs: number }> {
     const limits = limitsOf(pool);
     const horizon = Math.min(horizonMs, LONGEST_HORIZON_MS);
@@ -135,6 +140,8 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
         horizonMs: horizon,
         share,
         outputAfterMs: size.expectedDurationMs ?? 0,
+        caller: caller?.name ?? '',
+        ageMs: caller?.ageMs ?? 0,
         asOf: now(),
         onHighUse: () => hooks.onHighUse?.({ pool }),
       });
@@ -199,7 +206,8 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
       if (isUnlimited(limits)) return parkedFor(pool);
       const share = shareOf(limits, priority);
       const amounts = amountsOf(size, limits);
-      const asked = { pool, limits, amounts, share, id: '', horizonMs: -1, outputAfterMs: 0, asOf: now() };
+      const nobody = { id: '', caller: '', ageMs: 0, horizonMs: -1, outputAfterMs: 0 };
+      const asked = { pool, limits, amounts, share, ...nobody, asOf: now() };
       const nothingKnown: Reservation = { verdict: 'wait', waitMs: 0, poolWaitMs: 0 };
       const { reservation } = await orElse(store.reserve({ ...asked, onHighUse: () => undefined }), {
         reservation: nothingKnown,

@@ -1,5 +1,6 @@
 import { bookLua } from './book-lua.ts';
 import { redisScript } from './run-script.ts';
+import { waitersLua } from './waiters-lua.ts';
 
 /**
  * Books a call in all dimensions at once, ahead of time, on the clock of Redis.
@@ -17,9 +18,13 @@ import { redisScript } from './run-script.ts';
  * Output counts when it has been produced, so a short call may count before a long one that left earlier. It does not wait
  * for that: it is counted beside the long one until it is settled, and keeps its place among the departures (`left`).
  *
+ * A call for which smaller ones never leave room saves it up: see {@link waitersLua}. Once it does it may book a twelfth of
+ * a window ahead, and its bucket takes it that the room which it waits for was its own.
+ *
  * KEYS: book, window, leases, parked.
  * ARGV: booking id, horizon ms, lease ms, window ms, arrival spread ms, burst ms, calls at a time (-1: any), share of the
- * limits that may be filled, then for each dimension: name, limit, amount, ms from departure until it counts.
+ * limits that may be filled, name of the call over all its tries ('' without one), ms for which it has existed, then for each
+ * dimension: name, limit, amount, ms from departure until it counts.
  *
  * Guarantees: either everything is booked or nothing is (but leases that ran out are dropped). No window of that
  * length holds more than the limit, as long as nobody but the book's callers sends.
@@ -46,11 +51,15 @@ if most >= 0 then
   end
 end
 
-local names = {'born', 'hot', 'left'}
-for i = 9, #ARGV, 4 do names[#names + 1] = ARGV[i] end
+local names = {'born', 'hot', 'left', 'large'}
+for i = 11, #ARGV, 4 do names[#names + 1] = ARGV[i] end
 local state = redis.call('HMGET', book, unpack(names))
 local born = tonumber(state[1]) or now
 local start = math.max(now, tonumber(state[3]) or now)
+local waiters = openWaiters(state[4], ARGV[9], now, period)
+local mine, saver = waiters.mine, waiters.saver
+local isSaver = mine ~= nil and mine == saver
+if isSaver and horizon >= 0 then horizon = math.max(horizon, period / 12) end
 
 -- The amount in a slice, false if there is none; reads 16 at a time.
 local function slice(d, k)
@@ -74,11 +83,13 @@ local function expire(d, before)
 end
 local function firstSlice(at) return math.floor((at - span) / SLICE) end
 
-local leave, earliest, why, all = now, now, 'r', {}
-for i = 9, #ARGV, 4 do
-  local d = open(ARGV[i], state[4 + (i - 9) / 4], ARGV[i + 1], now)
+local leave, earliest, peers, why, all, want = now, now, now, 'r', {}, {}
+for i = 11, #ARGV, 4 do
+  local d = open(ARGV[i], state[5 + (i - 11) / 4], ARGV[i + 1], now)
   d.amount, d.after, d.read, d.gone = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), {}, {}
   if d.amount > d.limit then return {'too_large', d.name, d.limit} end
+  want[d.name] = d.amount
+  local held = saver and not isSaver and saver.saved[d.name] or 0
   if d.isNew then d.head = firstSlice(now) end
   d.final = math.floor(d.last / SLICE)
   local outside = outsideOf(d, now, period)
@@ -92,27 +103,51 @@ for i = 9, #ARGV, 4 do
     lead = from - start
   end
   expire(d, firstSlice(from))
-  local anyone = from
-  while d.sum > 0 and d.sum + d.amount > room do
-    local isFull = d.sum >= full
+  local anyone, peer = from, from
+  while d.sum > 0 and d.sum + held + d.amount > room do
+    local isFull, isFullForPeers = d.sum + held >= full, d.sum + held >= room
     expire(d, d.head + 1)
     from = math.max(from, d.head * SLICE + span)
     if isFull then anyone = from end
+    if isFullForPeers then peer = from end
   end
+  -- Nothing is left that could run out: it is the other's turn, for as long as he comes for it.
+  if held > 0 and held + d.amount > room then from, anyone = math.max(from, saver.till), math.max(anyone, saver.till) end
   local allowance = burst / 20
   if now - born >= span then allowance = burst * (1 - 0.8 * math.min(1, d.sum / d.limit)) end
   from, anyone = math.max(from, math.ceil(d.tat - allowance)), math.max(anyone, math.ceil(d.tat - allowance))
   if from - lead > leave then leave, why = from - lead, d.name end
   earliest = math.max(earliest, anyone - lead)
+  peers = math.max(peers, math.max(peer, math.ceil(d.tat - allowance)) - lead)
   all[#all + 1] = d
 end
-if leave - now > horizon then return {'wait', leave - now, why, earliest - now} end
+if leave - now > horizon then
+  if ARGV[9] ~= '' and (mine or leave > peers) then
+    noteWaiter(waiters, ARGV[9], now - tonumber(ARGV[10]), now, math.min(leave - now, period), want)
+    redis.call('HSET', book, 'large', closeWaiters(waiters))
+  end
+  return {'wait', leave - now, why, earliest - now}
+end
 
 local answer, fields, isHot, isNewSlice = {'leave', leave - now, leave, 0}, {}, false, false
+local largest = 0
 for _, d in ipairs(all) do
   local at = math.max(leave + d.after, d.last)
   expire(d, firstSlice(at))
-  d.sum, d.last, d.tat = d.sum + d.amount, at, math.max(d.tat, at) + d.amount / d.rate
+  if isSaver then
+    -- What was saved has been charged already, and from now on nobody leaves before this call.
+    d.tat = math.max(at, math.max(d.tat, now) + math.max(0, d.amount - (mine.saved[d.name] or 0)) / d.rate)
+    largest = math.max(largest, d.amount / d.limit)
+  else
+    local more = 0
+    if saver then
+      local saved = saver.saved[d.name] or 0
+      more = math.max(0, math.min(SAVED_PER_UNIT * d.amount, (saver.want[d.name] or 0) - saved))
+      saver.saved[d.name] = saved + more
+    end
+    d.tat = math.max(d.tat, at) + (d.amount + more) / d.rate
+  end
+  d.sum, d.last = d.sum + d.amount, at
   local k = math.floor(at / SLICE)
   isNewSlice = redis.call('HINCRBY', window, d.name .. k, d.amount) == d.amount or isNewSlice
   if #d.gone > 0 then redis.call('HDEL', window, unpack(d.gone)) end
@@ -124,6 +159,8 @@ for _, d in ipairs(all) do
 end
 
 fields[#fields + 1], fields[#fields + 2] = 'left', leave
+if mine then dropWaiter(waiters, now, period, largest) end
+if mine or saver then fields[#fields + 1], fields[#fields + 2] = 'large', closeWaiters(waiters) end
 if not state[1] then fields[#fields + 1], fields[#fields + 2] = 'born', born end
 if not isHot then
   if state[2] then redis.call('HDEL', book, 'hot') end

@@ -56,8 +56,6 @@ export interface BookStore {
   refuse(pool: string, limits: DomainLimits, forMs: number, booking: Booking | undefined): Promise<boolean>;
   parkedFor(pool: string): Promise<number>;
   read(pool: string, limits: DomainLimits): Promise<PoolReading>;
-  /** The limits with what Redis was last heard to say of them. */
-  knownLimits(pool: string, limits: DomainLimits): DomainLimits;
 }
 
 const LONGEST_PARK_MS = 15 * 60_000;
@@ -70,17 +68,12 @@ const ROUNDED_BY = 500;
 /** Opens the store. `leaseMs` as in the capacity book's options. */
 export function createBookStore(options: { redis: Redis; names: KeyNames; leaseMs: number }): BookStore {
   const { redis, names, leaseMs } = options;
-  const known = new Map<string, Map<Dimension, number>>();
   const keysOf = (pool: string): string[] => [
     names.book(pool),
     names.bookWindow(pool),
     names.leases(pool),
     names.parked(pool),
   ];
-  const note = (pool: string, dimension: Dimension, limit: number): void => {
-    const limits = known.get(pool) ?? new Map<Dimension, number>();
-    known.set(pool, limits.set(dimension, limit));
-  };
 
   return {
     async reserve(request) {
@@ -118,7 +111,6 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
       if (answer[0] === 'too_large') {
         const dimension = dimensionOfLetter(String(answer[1]));
         const limit = Number(answer[2]);
-        note(pool, dimension, limit);
         return {
           reservation: { verdict: 'too_large', dimension, limit, requested: amounts[dimension] ?? 0 },
           waitMs: 0,
@@ -136,7 +128,6 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
           number,
         ];
         const dimension = dimensionOfLetter(String(answer[at]));
-        note(pool, dimension, limit);
         booked.push({ dimension, amount: amounts[dimension] ?? 0, slice, limit, ownUse, debt, corrected });
       }
       const departBy = asOf + waitMs + (limits.arrivalSpreadMs ?? arrivalSpreadMs);
@@ -203,7 +194,6 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
         const dimension = dimensionOfLetter(String(answer[at]));
         changes.push({ dimension, from: Number(answer[at + 1]), to: Number(answer[at + 2]) });
       }
-      for (const { dimension, to } of changes) note(pool, dimension, to);
       return changes;
     },
 
@@ -229,15 +219,8 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
 
     async read(pool, limits) {
       const parameters = [...windowOf(limits), ...readParameters(limits)];
-      const reading = toPoolReading(await runScript(redis, readScript, keysOf(pool), parameters), limits);
-      for (const dimension of dimensions) {
-        const use = reading.limits[dimension];
-        if (use) note(pool, dimension, use.limit);
-      }
-      return reading;
+      return toPoolReading(await runScript(redis, readScript, keysOf(pool), parameters), limits);
     },
-
-    knownLimits: (pool, limits) => ({ ...limits, ...Object.fromEntries(known.get(pool) ?? []) }),
   };
 }
 

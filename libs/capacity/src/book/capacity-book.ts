@@ -63,7 +63,7 @@ export interface CapacityBook {
    * take no more.
    */
   reportRefusal(pool: string, retryAfterMs: number | null, booking?: Booking): Promise<void>;
-  /** False for a call that is larger than a whole minute of the pool, which can never leave. */
+  /** False for a call that is larger than a whole minute of the pool as configured, which can never leave. */
   fits(pool: string, size: CallSize): boolean;
   /** How the pool stands; null when Redis cannot tell. */
   read(pool: string): Promise<PoolReading | null>;
@@ -241,7 +241,7 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
       const reading = isFirst ? await read(pool) : null;
       hooks.onRefusal?.({ pool, pauseMs, isFirst, reading });
     },
-    fits: (pool, size) => misfitOf(size, store.knownLimits(pool, limitsOf(pool))) === null,
+    fits: (pool, size) => misfitOf(size, limitsOf(pool)) === null,
     read,
     async admits(pool, priority) {
       let known = readings.get(pool);

@@ -73,17 +73,25 @@ test('a limit that headers told is adopted by every process, told once, until th
   expect((await redeployed.read(pool))?.limits.requests?.limit).toBe(80);
 });
 
-test('an adopted limit binds the size of a call too', async () => {
+test('a call above a limit that headers told waits, and only one above the configured limit fails', async () => {
   const pool = books.newPool();
   const book = books.open(pool, { tokens: 100_000 });
   const booking = await mustLeave(book, pool, tiny);
   await book.observe(pool, { tokens: reading(10_000, 9_999) }, booking);
   const large = { inputTokens: 0, maxOutputTokens: 20_000 };
-  expect(book.fits(pool, large)).toBe(false);
-  expect(await books.open(pool, { tokens: 100_000 }).reserve(pool, large)).toMatchObject({
-    verdict: 'too_large',
-    limit: 10_000,
+  const other = books.open(pool, { tokens: 100_000 });
+  // A pool may hold models of other limits: what an answer of one said must not end the calls of all.
+  expect(book.fits(pool, large)).toBe(true);
+  expect(await other.reserve(pool, large)).toMatchObject({
+    verdict: 'wait',
+    reason: 'tokens',
+    poolWaitMs: 0,
   });
+  await book.observe(pool, { tokens: reading(100_000, 99_000) }, booking);
+  expect(await other.quote(pool, large)).toBeLessThan(15_000);
+  const larger = { inputTokens: 0, maxOutputTokens: 100_001 };
+  expect(book.fits(pool, larger)).toBe(false);
+  expect(await other.reserve(pool, larger)).toMatchObject({ verdict: 'too_large', limit: 100_000 });
 });
 
 test('a limit that is fixed below the account’s stays, and leaves room for others up to the difference', async () => {

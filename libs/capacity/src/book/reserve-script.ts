@@ -21,6 +21,9 @@ import { waitersLua } from './waiters-lua.ts';
  * A call for which smaller ones never leave room saves it up: see {@link waitersLua}. Once it does it may book a twelfth of
  * a window ahead, and its bucket takes it that the room which it waits for was its own.
  *
+ * A call that is larger than a limit which headers told, but not than the configured one, waits: the pool may hold models of
+ * other limits, and what one answer said must not end the calls of all.
+ *
  * KEYS: book, window, leases, parked.
  * ARGV: booking id, horizon ms, lease ms, window ms, arrival spread ms, burst ms, calls at a time (-1: any), share of the
  * limits that may be filled, name of the call over all its tries ('' without one), ms for which it has existed, then for each
@@ -33,7 +36,8 @@ import { waitersLua } from './waiters-lua.ts';
  * {'leave', ms, instant, 1 if the domain has been above 80 % for a window, then for each dimension: name, slice, limit, own
  * use with this call, bucket's debt, corrected by so far}.
  */
-export const reserveScript = redisScript(`${bookLua}
+export const reserveScript = redisScript(`${bookLua}${waitersLua}
+local LEARNED_MS = 15000
 local book, window, leases = KEYS[1], KEYS[2], KEYS[3]
 local horizon, lease, period = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local span, burst = period + tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -87,7 +91,8 @@ local leave, earliest, peers, why, all, want = now, now, now, 'r', {}, {}
 for i = 11, #ARGV, 4 do
   local d = open(ARGV[i], state[5 + (i - 11) / 4], ARGV[i + 1], now)
   d.amount, d.after, d.read, d.gone = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), {}, {}
-  if d.amount > d.limit then return {'too_large', d.name, d.limit} end
+  if d.amount > d.configured then return {'too_large', d.name, d.configured} end
+  if d.amount > d.limit then return {'wait', LEARNED_MS, d.name, 0} end
   want[d.name] = d.amount
   local held = saver and not isSaver and saver.saved[d.name] or 0
   if d.isNew then d.head = firstSlice(now) end

@@ -77,7 +77,7 @@ test('a limit that headers named is forgotten when nothing could leave under it 
   const booking = await mustLeave(book, pool, size);
   await book.observe(pool, { tokens: { limit: 1, remaining: 1, resetMs: 0 } }, booking);
   await book.settle(booking, { sent: true, usage: null });
-  expect(await book.reserve(pool, size)).toMatchObject({ verdict: 'too_large', limit: 1 });
+  expect(await book.reserve(pool, size)).toMatchObject({ verdict: 'wait', waitMs: 15_000 });
 
   await passMs(keyNames(books.prefix).book(pool), 10 * 60_000 + 1_000);
   expect(await books.open(pool, limits).reserve(pool, size)).toMatchObject({ verdict: 'leave' });

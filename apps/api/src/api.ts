@@ -1,6 +1,6 @@
 import { createBlobStore } from '@millrace/blobs';
 import type { BlobStore } from '@millrace/blobs';
-import { createFleet } from '@millrace/capacity';
+import { createFindOversize, createFleet } from '@millrace/capacity';
 import { poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import type { PlanNode, Service } from '@millrace/contracts';
@@ -32,7 +32,6 @@ import { acceptJob } from './intake/accept-job.ts';
 import { createBackpressure } from './intake/backpressure.ts';
 import { createCheckLane } from './intake/check-lane.ts';
 import { createWakeQueue } from './intake/enqueue-wakes.ts';
-import { createFindOversize } from './intake/find-oversize.ts';
 import { createOpenJobs } from './intake/open-jobs.ts';
 import { poolsOfPlan } from './intake/pools-of-plan.ts';
 import type { PoolsOf } from './intake/pools-of-plan.ts';
@@ -276,7 +275,7 @@ function createPlanCheck(config: Config): CheckPlan {
     const slash = reference.model.indexOf('/');
     return slash > 0 && config.providers.has(reference.model.slice(0, slash));
   };
-  const findOversize = createFindOversize(config);
+  const findOversize = createFindOversize(config, (target) => poolOf(config.pools, target));
   return (plan: PlanNode) =>
     checkPlan(plan, { limits: config.limits, isKnownTarget, findOversize, validators });
 }

@@ -12,6 +12,7 @@ export type {
   DomainLimits,
   TooLarge,
 } from './domain/domain-limits.ts';
+export { createFindOversize } from './domain/find-oversize.ts';
 export type { LimitReading, ObservedLimits } from './domain/observed-limits.ts';
 export { createOutputEstimator } from './estimates/output-estimator.ts';
 export type { OutputEstimator } from './estimates/output-estimator.ts';

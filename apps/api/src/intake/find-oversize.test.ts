@@ -1,10 +1,10 @@
-import { loadConfig } from '@millrace/config';
+import { createFindOversize } from '@millrace/capacity';
+import { loadConfig, poolOf } from '@millrace/config';
 import type { PoolConfig } from '@millrace/config';
 import { defaultRequestLimits } from '@millrace/contracts';
 import type { PlanNode } from '@millrace/contracts';
 import { checkPlan } from '@millrace/plans';
 import { expect, test } from 'vitest';
-import { createFindOversize } from './find-oversize.ts';
 
 const defaults = loadConfig({ DATABASE_URL: 'postgres://x/y', REDIS_URL: 'redis://x' }, '/nonexistent');
 const pool = (name: string, limits: PoolConfig['limits']) =>
@@ -17,7 +17,10 @@ const check = (plan: PlanNode) =>
   checkPlan(plan, {
     limits: defaultRequestLimits,
     isKnownTarget: () => true,
-    findOversize: createFindOversize({ pools, routes: defaults.routes, limits: defaultRequestLimits }),
+    findOversize: createFindOversize(
+      { pools, routes: defaults.routes, limits: defaultRequestLimits },
+      (target) => poolOf(pools, target),
+    ),
   });
 
 test('a call that no minute of its pool can hold is refused with the field and the limit', () => {

@@ -332,12 +332,8 @@ describe('an escape', () => {
     await lane.advance();
     expect(lane.heard.charges).toHaveLength(3);
     for (const charge of lane.heard.charges) {
-      expect(charge).toEqual({
-        tenantId: expect.any(String),
-        tier: 'standard',
-        tokens: expect.any(Number),
-        aged: false,
-      });
+      expect(charge).toMatchObject({ tier: 'standard', aged: false });
+      expect(charge!.tenantId).not.toBe('');
       expect(charge!.tokens).toBeGreaterThan(0);
     }
     for (const jobId of [bound, again]) {

@@ -25,7 +25,7 @@ export interface ExpandOptions extends Omit<ReadLineOptions, 'endpoint'> {
   /** For tenants without a limit of their own. */
   maxOpenJobsPerTenant: number;
   /** Puts the wakes of new jobs on the queue; what it cannot put there is woken by the reconciler. */
-  wake: (jobs: readonly { jobId: string; priority: NewJob['priority'] }[]) => Promise<void>;
+  wake: (jobs: readonly { jobId: string; priority: NewJob['priority']; tenantId: string }[]) => Promise<void>;
   mayGoOn: () => boolean;
   now: () => number;
 }
@@ -129,7 +129,9 @@ async function expandChunk(
   const last = chunk.at(-1);
   if (last) await noteClientExpansion(database, batch.id, { lines: last.number, bytes: last.nextByte });
   crashPoint('client-batch.expansion-noted', batch.id);
-  await options.wake(jobs.map(({ job }) => ({ jobId: job.id, priority: job.priority })));
+  await options.wake(
+    jobs.map(({ job }) => ({ jobId: job.id, priority: job.priority, tenantId: job.tenantId })),
+  );
 }
 
 /** A line was valid; it may not be any more when the configuration has changed since. Null then. */

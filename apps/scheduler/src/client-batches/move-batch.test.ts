@@ -53,6 +53,15 @@ describe('expanding', () => {
     ]);
   });
 
+  it('wakes the jobs in their tenant’s turn', async () => {
+    const id = await fixture.create(many(3));
+    await fixture.moveTo(id, 'in_progress');
+    const woken: { jobId: string; tenantId: string }[] = [];
+    await fixture.move(id, { wake: async (jobs) => void woken.push(...jobs) });
+    expect(woken.map(({ jobId }) => jobId)).toEqual(await fixture.jobs(id));
+    expect(new Set(woken.map((each) => each.tenantId))).toEqual(new Set([tenantId]));
+  });
+
   it('goes on where it was left off, and makes no job twice', async () => {
     const id = await fixture.create(many(450));
     await fixture.moveTo(id, 'in_progress');

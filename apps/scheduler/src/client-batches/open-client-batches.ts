@@ -1,5 +1,7 @@
 import type { BlobStore } from '@millrace/blobs';
 import { createBlobStore } from '@millrace/blobs';
+import { createFindOversize } from '@millrace/capacity';
+import { poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import type { PlanNode, Service } from '@millrace/contracts';
 import { createProviders } from '@millrace/calls';
@@ -104,6 +106,7 @@ function createMoveOptions(
 ): MoveOptions {
   const validators = createOutputValidators({ maxEntries: 500 });
   const { limits, setting } = config;
+  const findOversize = createFindOversize(config, (target) => poolOf(config.pools, target));
   const told = (work: Promise<unknown>): Promise<void> => work.then(() => undefined, onError);
   const deliver = (deliveryIds: readonly string[]): Promise<void> =>
     told(producer.enqueueDeliveries(deliveryIds.map((deliveryId) => ({ deliveryId, fence: 0, delayMs: 0 }))));
@@ -116,7 +119,7 @@ function createMoveOptions(
     maxOpenJobsPerTenant: setting.MILLRACE_TENANT_MAX_OPEN_JOBS,
     resolveModel: createResolveModel(config, createProviders(config).catalogue),
     checkPlan: (plan: PlanNode) => {
-      const check = checkPlan(plan, { limits, isKnownTarget: () => true, validators });
+      const check = checkPlan(plan, { limits, isKnownTarget: () => true, findOversize, validators });
       return check.ok ? [] : check.errors;
     },
     wake: (jobs) => told(producer.enqueueJobs(jobs)),

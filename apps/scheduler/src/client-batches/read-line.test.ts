@@ -1,4 +1,7 @@
 import { Readable } from 'node:stream';
+import { createFindOversize } from '@millrace/capacity';
+import { defaultRequestLimits } from '@millrace/contracts';
+import { checkPlan } from '@millrace/plans';
 import { describe, expect, it } from 'vitest';
 import { LineProblem } from './line-problem.ts';
 import { readLine } from './read-line.ts';
@@ -25,6 +28,37 @@ function paramOf(work: () => unknown): string | null {
   }
   throw new Error('was not refused');
 }
+
+describe('a line that no minute of its pool can hold', () => {
+  const limits = { ...defaultRequestLimits, defaultMaxOutputTokens: 100 };
+  const pools = new Map([['openai', { limits: { tokens: 500 } }]]);
+  const findOversize = createFindOversize({ pools, routes: new Map(), limits }, () => 'openai');
+  const readChecked = (body: object) =>
+    readLine(
+      JSON.stringify({
+        custom_id: 'x',
+        method: 'POST',
+        url: '/v1/chat/completions',
+        body: { model: 'gpt', messages: [{ role: 'user', content: 'hi' }], ...body },
+      }),
+      {
+        endpoint: '/v1/chat/completions',
+        resolveModel: () => ({ model: 'openai/gpt' }),
+        checkPlan: (plan) => {
+          const check = checkPlan(plan, { limits, isKnownTarget: () => true, findOversize });
+          return check.ok ? [] : check.errors;
+        },
+      },
+    );
+
+  it('is refused with the field and the limit', () => {
+    expect(paramOf(() => readChecked({ max_tokens: 501 }))).toBe('body.max_completion_tokens');
+    const long = [{ role: 'user', content: 'word '.repeat(500) }];
+    expect(paramOf(() => readChecked({ messages: long }))).toBe('body');
+    expect(() => readChecked({ messages: long })).toThrow('the pool "openai" may take 500 per minute');
+    expect(readChecked({ max_tokens: 400 }).customId).toBe('x');
+  });
+});
 
 describe('a line', () => {
   it('becomes a call whose texts are data, not templates', () => {

@@ -147,6 +147,7 @@ const FIELDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 function toLineProblem({ path, message }: ProblemDetail, endpoint: string): LineProblem {
+  if (path === '') return invalid('body', message);
   const [, field = '', rest = ''] = /^(\w*)(.*)$/s.exec(path) ?? [];
   return invalid(`${FIELDS[endpoint]?.[field] ?? `body.${field}`}${rest}`, message);
 }

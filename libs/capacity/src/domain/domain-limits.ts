@@ -64,10 +64,12 @@ export interface CallSize {
  * How a call ended, for the book. A `refused` call is one that got 429. `usage` is null when nothing is known of it.
  * `arrivedBy`, on the process's monotonic clock, is when the vendor must have counted it at the latest: when its answer's
  * headers came, less the time that the vendor says it took (`openai-processing-ms`); without that, when it left the
- * process. A call that came late stays in the book for as long as the vendor counts it.
+ * process. `cut`: its answer ended before its end (our abort, a time-out, a lost connection), so that without usage what it
+ * produced is unknown. A call that came late stays in the book for as long as the vendor counts it.
  */
 export type CallEnd =
-  { sent: false } | { sent: true; refused?: boolean; usage: Readonly<TokenUsage> | null; arrivedBy?: number };
+  | { sent: false }
+  | { sent: true; refused?: boolean; usage: Readonly<TokenUsage> | null; arrivedBy?: number; cut?: boolean };
 
 /** What a call of this size takes from each limited dimension. */
 export function amountsOf(size: CallSize, limits: DomainLimits): Amounts {
@@ -85,7 +87,7 @@ export function amountsOf(size: CallSize, limits: DomainLimits): Amounts {
 
 /**
  * What the call took in truth. Not sent: nothing. Refused: the request alone, as OpenAI counts refusals. Failed without
- * usage: what was booked, but no output. `tokens` charged as `largest` stay as they are.
+ * usage: what was booked, but no output; cut without usage: all that was booked. `tokens` charged as `largest` stay as they are.
  */
 export function settledAmounts(booked: Amounts, end: CallEnd, limits: DomainLimits): Amounts {
   if (!end.sent) return limitedOnly({ requests: 0, tokens: 0, inputTokens: 0, outputTokens: 0 }, limits);
@@ -101,7 +103,7 @@ export function settledAmounts(booked: Amounts, end: CallEnd, limits: DomainLimi
       requests,
       tokens: settlesTokens ? usage.inputTokens + usage.outputTokens : (booked.tokens ?? 0),
       inputTokens: input,
-      outputTokens: usage?.outputTokens ?? 0,
+      outputTokens: usage?.outputTokens ?? (end.cut === true ? (booked.outputTokens ?? 0) : 0),
     },
     limits,
   );

@@ -1,6 +1,5 @@
-import { misfitOf } from '@millrace/capacity';
-import { poolOf } from '@millrace/config';
-import type { Config } from '@millrace/config';
+import { misfitOf } from './domain-limits.ts';
+import type { DomainLimits } from './domain-limits.ts';
 
 /** A call as far as the intake knows it: what data will add to its prompt, nobody knows yet. */
 export interface CallOutline {
@@ -14,12 +13,20 @@ export interface CallOutline {
 
 const CHARACTERS_PER_TOKEN = 4;
 
+/** What the deployment has configured: targets are `provider/model`. */
+export interface CallSizes {
+  pools: ReadonlyMap<string, { limits: DomainLimits }>;
+  routes: ReadonlyMap<string, { targets: readonly { target: string }[]; fallback: readonly string[] }>;
+  limits: { defaultMaxOutputTokens: number };
+}
+
 /**
  * Says why a call can never leave, because it alone is larger than a whole minute of the limits of all its targets; null
  * when one of them can take it.
  */
 export function createFindOversize(
-  config: Pick<Config, 'pools' | 'routes' | 'limits'>,
+  config: CallSizes,
+  poolOf: (target: string) => string,
 ): (call: CallOutline) => string | null {
   return ({ route, model, characters, maxOutputTokens }) => {
     const size = {
@@ -31,7 +38,7 @@ export function createFindOversize(
     };
     let reason: string | null = null;
     for (const target of targetsOf(config, route, model)) {
-      const pool = poolOf(config.pools, target);
+      const pool = poolOf(target);
       const misfit = misfitOf(size, config.pools.get(pool)?.limits ?? {});
       if (!misfit) return null;
       const { dimension, limit, requested } = misfit;
@@ -42,7 +49,7 @@ export function createFindOversize(
 }
 
 function targetsOf(
-  { routes }: Pick<Config, 'routes'>,
+  { routes }: CallSizes,
   route: string | undefined,
   model: string | undefined,
 ): readonly string[] {

@@ -82,6 +82,16 @@ function expectProblem(answer: HttpAnswer, status: number, code: string, path?: 
   }
 }
 
+/** As {@link expectProblem}; below the routes that speak OpenAI's dialect the error has OpenAI's shape. */
+function expectRefusal(path: string, answer: HttpAnswer, status: number, code: string): void {
+  if (!/^\/v1\/(files|batches)\b/.test(path)) return expectProblem(answer, status, code);
+  const { error } = answer.body as { error: { message: string; type: string } };
+  expect([answer.status, typeof error.message, typeof error.type]).toEqual([status, 'string', 'string']);
+  expect(answer.headers.get('x-should-retry')).toBe('false');
+  expect(answer.text).not.toMatch(/node_modules|\.ts:\d|at \w+ \(|SELECT |INSERT /);
+  expect(answer.text).not.toContain(CANARY);
+}
+
 const nest = (depth: number): object =>
   depth === 0 ? call() : { type: 'chain', steps: [{ name: 'a', ...nest(depth - 1) }] };
 const webhook = (url: string) => call({ webhook: { url } });
@@ -353,7 +363,10 @@ describe('keys and tenants', () => {
     const job = (await submit(call({ metadata: { secret: CANARY } }))).body as JobObject;
     await own.allEnded([job.id], 15_000);
     const deliveries = await own.ask('GET', `/v1/webhook_deliveries?job_id=${job.id}`);
+    const { fileId, batchId } = await startBatch();
     const ids: Record<string, string> = {
+      files: fileId,
+      batches: batchId,
       jobs: job.id,
       webhook_endpoints: (endpoint.body as { id: string }).id,
       webhook_deliveries: (deliveries.body as { data: { id: string }[] }).data[0]!.id,
@@ -372,16 +385,18 @@ describe('keys and tenants', () => {
         const body = bodyFor(path, method);
         const foreign = await other.ask(method.toUpperCase(), path.replace('{id}', id), body);
         const missing = await other.ask(method.toUpperCase(), path.replace('{id}', unknown), body);
-        expectProblem(foreign, 404, 'not_found');
+        expectRefusal(path, foreign, 404, 'not_found');
         expect([path, method, comparable(foreign, id)]).toEqual([path, method, comparable(missing, unknown)]);
         tried += 1;
       }
     }
-    expect(tried).toBeGreaterThanOrEqual(12);
+    expect(tried).toBeGreaterThanOrEqual(17);
     for (const path of [
       '/v1/jobs',
       '/v1/webhook_endpoints',
       '/v1/webhook_deliveries',
+      '/v1/files',
+      '/v1/batches',
       `/v1/webhook_deliveries?job_id=${job.id}`,
     ]) {
       expect(await other.ask('GET', path)).toMatchObject({ status: 200, body: { data: [] } });
@@ -407,10 +422,10 @@ describe('keys and tenants', () => {
     )) {
       for (const method of Object.keys(methods)) {
         const send = (client: Client) =>
-          client.ask(method.toUpperCase(), path.replace('{id}', 'x'), bodyFor(path, method));
+          client.ask(method.toUpperCase(), path.replaceAll(/\{\w+\}/g, 'x'), bodyFor(path, method));
         for (const client of [none, wrong, revoked])
-          expectProblem(await send(client), 401, 'unauthenticated');
-        expectProblem(await send(board), 403, 'insufficient_scope');
+          expectRefusal(path, await send(client), 401, 'unauthenticated');
+        expectRefusal(path, await send(board), 403, 'insufficient_scope');
       }
     }
     expectProblem(await own.ask('GET', '/internal/scaling'), 403, 'insufficient_scope');
@@ -565,6 +580,24 @@ it('has nothing of it in logs and metrics: no prompt, no key, no secret, no fail
   expect(failures).toEqual([]);
   expect(lines.filter((line) => /ended unexpectedly/.test(line))).toEqual([]);
 });
+
+/** A file and a batch of the first tenant, by way of the routes that speak OpenAI's dialect. */
+async function startBatch(): Promise<{ fileId: string; batchId: string }> {
+  const body = { model: 'cheap', messages: [{ role: 'user', content: `${CANARY} [[sim:reply=fine]]` }] };
+  const line = { custom_id: 'a', method: 'POST', url: '/v1/chat/completions', body };
+  const form = new FormData();
+  form.set('purpose', 'batch');
+  form.set('file', new Blob([`${JSON.stringify(line)}\n`]), 'lines.jsonl');
+  const headers = { authorization: `Bearer ${keys.own}` };
+  const uploaded = await fetch(`${stack.apiUrl}/v1/files`, { method: 'POST', headers, body: form });
+  const { id: fileId } = (await uploaded.json()) as { id: string };
+  const created = await own.ask('POST', '/v1/batches', {
+    input_file_id: fileId,
+    endpoint: '/v1/chat/completions',
+    completion_window: '24h',
+  });
+  return { fileId, batchId: (created.body as { id: string }).id };
+}
 
 function bodyFor(path: string, method: string): unknown {
   if (method === 'patch') return { enabled: false };

@@ -27,7 +27,7 @@ export interface ConsumerOptions<Schema extends z.ZodType> {
 /** A consumer whose number of wakes at a time can be changed while it runs. */
 export interface Consumer extends Service {
   setConcurrency(concurrency: number): void;
-  /** Keeps every consumer of this queue from taking wakes for a time; a later pause replaces an earlier one. Never throws. */
+  /** Keeps every consumer of this queue from taking wakes for a time; a shorter pause changes nothing of a longer one. Never throws. */
   pauseFor(forMs: number): void;
 }
 
@@ -37,6 +37,21 @@ export interface Consumer extends Service {
  */
 const LOCK_MS = 8_000;
 const STALLED_INTERVAL_MS = 4_000;
+
+const MOST_PER_SECOND = 1_000_000_000;
+
+/**
+ * As BullMQ's `rateLimit` (its limiter's count is set to more than it may be), but a longer pause that is set stays: several
+ * processes pause a queue for reasons of their own.
+ *
+ * KEYS: the queue's limiter. ARGV: ms, a count that only a pause reaches.
+ */
+const PAUSE = `
+local count = tonumber(redis.call('GET', KEYS[1]) or 0)
+if count < tonumber(ARGV[2]) or redis.call('PTTL', KEYS[1]) < tonumber(ARGV[1]) then
+  redis.call('SET', KEYS[1], '${Number.MAX_SAFE_INTEGER}', 'PX', ARGV[1])
+end
+return 1`;
 
 /** How long a stopping consumer tells Redis what it has done before it gives up. */
 const LAST_WORD_MS = 2_000;
@@ -87,8 +102,8 @@ export function createConsumer<Schema extends z.ZodType>(options: ConsumerOption
         stalledInterval: STALLED_INTERVAL_MS,
         // The ledger counts deaths; the transport only has to try again.
         maxStalledCount: 1_000,
-        // Never reached; BullMQ obeys `rateLimit` below only on queues that have a limiter.
-        limiter: { max: 1_000_000_000, duration: 1_000 },
+        // Never reached; BullMQ obeys `pauseFor` below only on queues that have a limiter.
+        limiter: { max: MOST_PER_SECOND, duration: 1_000 },
         // Not `skipVersionCheck`: BullMQ would take Redis for an old one and round every delay up to whole seconds.
       });
       created.on('error', options.onError);
@@ -100,7 +115,9 @@ export function createConsumer<Schema extends z.ZodType>(options: ConsumerOption
       if (stopping) await close(stopping);
     },
     pauseFor(forMs) {
-      void worker?.rateLimit(Math.ceil(forMs)).catch(options.onError);
+      if (!worker) return;
+      const key = `${options.names.queues}:${options.queue}:limiter`;
+      void options.redis.eval(PAUSE, 1, key, Math.ceil(forMs), MOST_PER_SECOND).catch(options.onError);
     },
     setConcurrency(next) {
       concurrency = next;

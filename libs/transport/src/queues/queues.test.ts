@@ -1,3 +1,4 @@
+import { keyNames } from '@millrace/redis';
 import { createTestRedis, waitFor, withTimeout } from '@millrace/test-support';
 import type { TestRedis } from '@millrace/test-support';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -36,6 +37,30 @@ async function handled(count: number, concurrency = 1): Promise<string[]> {
   });
   return taken;
 }
+
+describe('a pause of a queue', () => {
+  it('is not cut short by a shorter one, and a longer one replaces it', async () => {
+    const key = `${keyNames(server.prefix).queues}:jobs:limiter`;
+    const consumer = await transport.consume(() => undefined);
+    const leftMs = () => transport.redis.pttl(key);
+    consumer.pauseFor(30_000);
+    await waitFor(async () => (await leftMs()) > 20_000, { what: 'the pause' });
+    consumer.pauseFor(50);
+    consumer.pauseFor(60_000);
+    await waitFor(async () => (await leftMs()) > 50_000, { what: 'the longer pause' });
+    consumer.pauseFor(50);
+    // Commands of a connection keep their order: both pauses are through when this wake is there.
+    const other = await transport.consume(() => undefined);
+    other.pauseFor(61_000);
+    await waitFor(async () => (await leftMs()) > 60_000, { what: 'the last pause' });
+    consumer.pauseFor(100);
+    await expect(
+      waitFor(async () => (await leftMs()) < 10_000, { what: 'a short pause', timeoutMs: 500 }),
+    ).rejects.toThrow();
+    await transport.producer.enqueueJobs([jobWake('a')]);
+    expect(await counts()).toMatchObject({ 'jobs prioritized': 1 });
+  });
+});
 
 describe('wakes', () => {
   it('of one job collapse, in one call and in several', async () => {

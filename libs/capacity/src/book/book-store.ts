@@ -42,7 +42,7 @@ export interface BookStore {
   settle(
     booking: Booking,
     taken: Amounts,
-    how: { wasSent: boolean; lateMs: number },
+    how: { wasSent: boolean; lateMs: number; isAgain: boolean },
     limits: DomainLimits,
   ): Promise<void>;
   renew(bookings: readonly Booking[]): Promise<void>;
@@ -135,7 +135,7 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
       return { reservation: { verdict: 'leave', booking }, waitMs };
     },
 
-    async settle(booking, taken, { wasSent, lateMs }, limits) {
+    async settle(booking, taken, { wasSent, lateMs, isAgain }, limits) {
       const parameters = booking.booked.flatMap(({ dimension, slice, amount, limit }) => [
         dimensionLetters[dimension],
         slice,
@@ -149,6 +149,7 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
         booking.departsAt,
         ...windowOf(limits),
         wasSent ? 1 : 0,
+        isAgain ? 1 : 0,
         ...parameters,
       ]);
     },

@@ -43,7 +43,10 @@ export interface CapacityBook {
   reserve(pool: string, size: CallSize, options?: ReserveOptions): Promise<Reservation>;
   /** How long a call would have to wait, in ms; books nothing. Infinity for one that can never leave. */
   quote(pool: string, size: CallSize, priority?: Priority): Promise<number>;
-  /** Ends a booking with what the call took in truth. Due on every path: answered, failed, cancelled, never sent. */
+  /**
+   * Ends a booking with what the call took in truth. Due on every path: answered, failed, cancelled, never sent. Tries again
+   * for some seconds when Redis is away.
+   */
   settle(booking: Booking | undefined, end: CallEnd): Promise<void>;
   /** Renews the leases of open bookings, by default of all of this process: to be called three times per lease. */
   renew(bookings?: readonly Booking[]): Promise<void>;
@@ -80,6 +83,8 @@ const READING_TTL_MS = 250;
 /** Before a call is as late as the arrival spread allows: most come within 50 of its 250 ms. */
 const OVERTAKEN_BELOW_MS = 200;
 const MOST_REBOOKINGS = 3;
+/** A moment without Redis must not leave a call booked for its minute. Shorter than the lease of a booking. */
+const SETTLE_AGAIN_AFTER_MS = [250, 1_000, 3_000] as const;
 
 export interface CapacityBookOptions {
   /** A connection of the role `producer`. */
@@ -161,7 +166,12 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
     const taken = settledAmounts(bookedAmounts(booking), end, limits);
     const lateMs = end.sent && end.arrivedBy !== undefined ? end.arrivedBy - booking.departBy : 0;
     const how = { wasSent: end.sent, lateMs: Math.max(0, lateMs) };
-    await orElse(store.settle(booking, taken, how, limits), undefined);
+    for (const againAfterMs of [...SETTLE_AGAIN_AFTER_MS, null]) {
+      const isAgain = againAfterMs !== SETTLE_AGAIN_AFTER_MS[0];
+      const settled = store.settle(booking, taken, { ...how, isAgain }, limits).then(() => true);
+      if ((await orElse(settled, false)) || againAfterMs === null) return;
+      await pause(againAfterMs);
+    }
   };
 
   const read = (pool: string): Promise<PoolReading | null> => orElse(store.read(pool, limitsOf(pool)), null);

@@ -53,17 +53,25 @@ async function race(largeTokens: number, windows: number) {
   };
 }
 
-test.concurrent('a call of half a minute leaves within three windows, however many small ones there are', async () => {
-  const { large, fullest, share } = await race(LIMIT / 2, 6);
-  expect(large.length).toBeGreaterThanOrEqual(1);
-  expect(large[0]!.waitedMs).toBeLessThan(3 * WINDOW_MS);
-  expect(fullest).toBeLessThanOrEqual(LIMIT);
-  expect(share).toBeGreaterThan(0.8);
-}, 40_000);
+test.concurrent(
+  'a call of half a minute leaves within three windows, however many small ones there are',
+  async () => {
+    const { large, fullest, share } = await race(LIMIT / 2, 6);
+    expect(large.length).toBeGreaterThanOrEqual(1);
+    expect(large[0]!.waitedMs).toBeLessThan(3 * WINDOW_MS);
+    expect(fullest).toBeLessThanOrEqual(LIMIT);
+    expect(share).toBeGreaterThan(0.8);
+  },
+  40_000,
+);
 
-test.concurrent('room is saved for calls of a tenth of a minute, and the limit stays full', async () => {
-  const { large, fullest, share } = await race(LIMIT / 10, 8);
-  expect(large.length).toBeGreaterThanOrEqual(2);
-  expect(fullest).toBeLessThanOrEqual(LIMIT);
-  expect(share).toBeGreaterThan(0.93);
-}, 60_000);
+test.concurrent(
+  'room is saved for calls of a tenth of a minute, and the limit stays full',
+  async () => {
+    const { large, fullest, share } = await race(LIMIT / 10, 8);
+    expect(large.length).toBeGreaterThanOrEqual(2);
+    expect(fullest).toBeLessThanOrEqual(LIMIT);
+    expect(share).toBeGreaterThan(0.93);
+  },
+  60_000,
+);

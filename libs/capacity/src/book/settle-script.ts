@@ -8,7 +8,8 @@ import { redisScript } from './run-script.ts';
  * of the window by now changes nothing, and neither does a booking that is older than the book (Redis had lost it).
  *
  * KEYS: book, window, leases.
- * ARGV: booking id, instant of departure, window ms, arrival spread ms, 1 if the call was sent, then for each dimension: name, slice, amount
+ * ARGV: booking id, instant of departure, window ms, arrival spread ms, 1 if the call was sent, 1 if this is
+ * tried again (then nothing changes unless the booking still has its lease: an earlier try may have reached Redis), then for each dimension: name, slice, amount
  * booked, amount taken, slice that it moves to (`now` for this instant's), configured limit.
  *
  * Guarantees: a slice never holds less than nothing; a sum is that of its slices. More may be taken than the limit has
@@ -19,7 +20,7 @@ local book, window, leases = KEYS[1], KEYS[2], KEYS[3]
 local departed, period = tonumber(ARGV[2]), tonumber(ARGV[3])
 local span = period + tonumber(ARGV[4])
 local now = clock()
-redis.call('ZREM', leases, ARGV[1])
+if redis.call('ZREM', leases, ARGV[1]) == 0 and ARGV[6] == '1' then return 0 end
 local general = redis.call('HMGET', book, 'born', 'hold')
 if not general[1] or departed < tonumber(general[1]) then return 0 end
 local fields = {}
@@ -29,7 +30,7 @@ if ARGV[5] == '1' then
   local hold = tonumber(general[2]) or held
   set('hold', string.format('%.1f', hold + (held - hold) / 16))
 end
-for i = 6, #ARGV, 6 do
+for i = 7, #ARGV, 6 do
   local name, k, booked, taken = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3])
   local here = math.floor(now / SLICE)
   local to = ARGV[i + 4] == 'now' and here or math.min(math.max(tonumber(ARGV[i + 4]), k), math.max(here, k))

@@ -34,6 +34,49 @@ test('a call that was not sent gives everything back, once', async () => {
   expect(await book.read(pool)).toMatchObject({ limits: { tokens: { used: 500 } }, underWay: 0 });
 });
 
+test.each(['before', 'after'])(
+  'a call that could not be settled, because Redis was lost %s it had done so, is settled again and once',
+  async (when) => {
+    const pool = books.newPool();
+    let failures = 2;
+    const redis = new Proxy(books.redis, {
+      get(target, name) {
+        if (name !== 'evalsha' || failures >= 2) {
+          const value: unknown = Reflect.get(target, name, target);
+          return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+        }
+        return async (...parameters: unknown[]) => {
+          failures += 1;
+          if (when === 'after') await target.call('EVALSHA', ...(parameters as string[]));
+          throw new Error('the connection is lost');
+        };
+      },
+    });
+    const limits = { requests: 60, tokens: 10_000, burstMs: 240_000, concurrency: 5 };
+    const book = books.open(pool, limits);
+    await mustLeave(book, pool, size);
+    const errors: unknown[] = [];
+    const losing = books.open(pool, limits, { redis, onError: (error) => errors.push(error) });
+    const lost = await mustLeave(losing, pool, size);
+    failures = 0;
+    await losing.settle(lost, { sent: false });
+    expect(errors).toHaveLength(2);
+    expect(await book.read(pool)).toMatchObject({
+      limits: { requests: { used: 1 }, tokens: { used: 500 } },
+      underWay: 1,
+    });
+  },
+);
+
+test('a call that was cut keeps what was booked for its answer, one that failed at once does not', async () => {
+  const pool = books.newPool();
+  const book = books.open(pool, { outputTokens: 10_000, burstMs: 240_000 });
+  const [cut, failed] = [await mustLeave(book, pool, size), await mustLeave(book, pool, size)];
+  await book.settle(cut, { sent: true, usage: null, cut: true });
+  await book.settle(failed, { sent: true, usage: null });
+  expect((await book.read(pool))?.limits.outputTokens?.used).toBe(500);
+});
+
 test('what OpenAI charges on arrival stays charged; a refusal costs the request alone', async () => {
   const pool = books.newPool();
   const book = books.open(pool, { requests: 60, tokens: 10_000, burstMs: 240_000 });

@@ -17,6 +17,25 @@ describe('the retry budget', () => {
     expect(spendAll(budget, 5)).toBe(1);
   });
 
+  it('gives a probe that did not go back as a probe, and savings as savings', () => {
+    const clock = { now: 10_000 };
+    const budget = budgetAt(clock);
+    spendAll(budget, 100);
+    for (let periods = 0; periods < 3; periods += 1) {
+      clock.now += 1_000;
+      expect(budget.spend('a')).toBe(true);
+      budget.refund('a');
+    }
+    clock.now += 1_000;
+    // This period's probe, and nothing that was saved from those that did not go.
+    expect(spendAll(budget, 5)).toBe(1);
+    for (let index = 0; index < 21; index += 1) budget.earn('a');
+    expect(spendAll(budget, 5)).toBe(2);
+    budget.refund('a');
+    budget.refund('a');
+    expect(spendAll(budget, 5)).toBe(2);
+  });
+
   it('grows by a tenth of the first attempts, per target', () => {
     const budget = budgetAt({ now: 10_000 });
     spendAll(budget, 100);

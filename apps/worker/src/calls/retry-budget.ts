@@ -8,7 +8,7 @@ export interface RetryBudget {
   reward(target: string): void;
   /** True when a retry may go now; it is paid for then. */
   spend(target: string): boolean;
-  /** Takes back what was spent on a retry that did not go after all. */
+  /** Takes back what was spent on a retry that did not go after all: savings, or the period's probe. */
   refund(target: string): void;
 }
 
@@ -25,9 +25,9 @@ const MOST_TARGETS = 1_000;
 
 /** A budget per target, for one process; the fleet's is the sum. */
 export function createRetryBudget(options: RetryBudgetOptions): RetryBudget {
-  const accounts = new Map<string, { savings: number; lastTrickleAt: number }>();
+  const accounts = new Map<string, { savings: number; lastTrickleAt: number; hasTrickled: boolean }>();
   const accountOf = (target: string) => {
-    const account = accounts.get(target) ?? { savings: options.most, lastTrickleAt: 0 };
+    const account = accounts.get(target) ?? { savings: options.most, lastTrickleAt: 0, hasTrickled: false };
     accounts.delete(target);
     accounts.set(target, account);
     // Clients name models: those that were used least lately are forgotten.
@@ -48,7 +48,12 @@ export function createRetryBudget(options: RetryBudgetOptions): RetryBudget {
     },
     refund(target) {
       const account = accountOf(target);
-      account.savings = Math.min(options.most, account.savings + 1);
+      if (!account.hasTrickled) {
+        account.savings = Math.min(options.most, account.savings + 1);
+        return;
+      }
+      account.hasTrickled = false;
+      account.lastTrickleAt = 0;
     },
     spend(target) {
       const account = accountOf(target);
@@ -58,6 +63,7 @@ export function createRetryBudget(options: RetryBudgetOptions): RetryBudget {
       }
       if (options.now() - account.lastTrickleAt < options.trickleMs) return false;
       account.lastTrickleAt = options.now();
+      account.hasTrickled = true;
       return true;
     },
   };

@@ -1,5 +1,13 @@
 import type { Happening, JudgedCall, PreparedCall } from '@millrace/calls';
-import type { Booking, Breakers, BreakerVerdict, CapacityBook, OutputEstimator } from '@millrace/capacity';
+import type {
+  Booking,
+  Breakers,
+  BreakerVerdict,
+  CallSize,
+  CapacityBook,
+  OutputEstimator,
+  Reservation,
+} from '@millrace/capacity';
 import type { TokenUsage } from '@millrace/contracts';
 import { hasDefect } from '@millrace/faults';
 import type { ClaimedStep } from '@millrace/ledger';
@@ -23,6 +31,9 @@ export interface PermitDependencies {
   pausePool: (pool: string, forMs: number) => void;
   random: () => number;
   now: () => number;
+  /** On the monotonic clock, in ms. */
+  monotonicNow: () => number;
+  pause: (ms: number) => Promise<void>;
 }
 
 /** Leave to send one call. It is given back once, by {@link returnPermit}, whatever became of the call. */
@@ -34,6 +45,8 @@ export interface Permit {
   expectedOutputTokens: number;
   /** The job's deadline ends the call before its own time is over. */
   isHurried: boolean;
+  /** Paid by the retry budget. */
+  isRetry: boolean;
 }
 
 /** How a call that had a permit ended; null when it was not sent. */
@@ -51,6 +64,9 @@ const SHORTEST_PAUSE_MS = 50;
 /** When only this call's size or class has no room: for others there is some, and a backlog of its kind must not spin. */
 const OWN_WAIT_PAUSE_MS = 100;
 
+/** A place among the calls at a time is waited for with the slot: putting steps off and claiming them again costs more. */
+const PLACE_PATIENCE_MS = 2_000;
+
 /** Asks breaker, retry budget and book, in this order, and takes nothing from any of them if one says no. */
 export async function obtainPermit(
   dependencies: PermitDependencies,
@@ -60,30 +76,29 @@ export async function obtainPermit(
   const { capacity, breakers, router, estimator, retryBudget, random } = dependencies;
   const { step, signal } = held;
   const closed: Happening = { kind: 'closed', delayMs: closedDelayMs(step, dependencies) };
-  if (router.isOff(step.route, step.target) || (await breakers.state(step.target)) === 'open') return closed;
+  if (router.isOff(step.route, step.target)) return closed;
+  const state = await breakers.state(step.target);
+  if (state === 'open') return closed;
+  // Where only one probe may go, the others must not book first and wait with it.
+  const early = state === 'half_open' ? await breakers.allow(step.target) : null;
+  if (early === 'no') return closed;
   const isRetry = step.targetAttempts > 0;
   if (isRetry && !retryBudget.spend(step.target)) {
+    if (early === 'probe') await breakers.release(step.target);
     return { kind: 'must_wait', delayMs: RETRY_WITHOUT_BUDGET_MS * (0.5 + random()) };
   }
   const { maxOutputTokens } = prepared.call;
   const kind = kindOf(step, maxOutputTokens);
   const expectedOutputTokens = await estimator.estimate(kind, maxOutputTokens);
-  const reservation = await capacity.reserve(
-    step.pool,
-    {
-      inputTokens: prepared.inputTokens,
-      inputCharacters: prepared.inputCharacters,
-      maxOutputTokens,
-      expectedOutputTokens,
-      expectedDurationMs: dependencies.usualDurationMs(step.target),
-    },
-    {
-      signal,
-      priority: step.priority,
-      caller: { name: `${step.jobId}/${step.key}`, ageMs: Math.max(0, dependencies.now() - step.createdAt) },
-    },
-  );
+  const reservation = await reservePlace(dependencies, held, {
+    inputTokens: prepared.inputTokens,
+    inputCharacters: prepared.inputCharacters,
+    maxOutputTokens,
+    expectedOutputTokens,
+    expectedDurationMs: dependencies.usualDurationMs(step.target),
+  });
   if (reservation.verdict !== 'leave') {
+    if (early === 'probe') await breakers.release(step.target);
     if (isRetry) retryBudget.refund(step.target);
     if (reservation.verdict === 'aborted') return { kind: 'aborted', reason: signal.reason as 'shutdown' };
     if (reservation.verdict === 'too_large') return { ...reservation, kind: 'too_large' };
@@ -94,15 +109,33 @@ export async function obtainPermit(
     return { kind: 'must_wait', delayMs: waitMs + random() * 250 };
   }
   const { booking } = reservation;
-  const verdict = await breakers.allow(step.target);
+  const verdict = early ?? (await breakers.allow(step.target));
   if (verdict === 'no') {
     if (isRetry) retryBudget.refund(step.target);
     await capacity.settle(booking, { sent: false });
     return closed;
   }
-  if (!isRetry) retryBudget.earn(step.target);
   const isHurried = prepared.call.timeoutMs < dependencies.callTimeoutMs;
-  return { booking, verdict, kind, expectedOutputTokens, isHurried };
+  return { booking, verdict, kind, expectedOutputTokens, isHurried, isRetry };
+}
+
+/** Books the call; while all places are taken, tries again for as long as it would wait with a booking. */
+async function reservePlace(
+  { capacity, pausePool, pause, now, monotonicNow }: PermitDependencies,
+  { step, signal }: HeldClaim,
+  size: CallSize,
+): Promise<Reservation> {
+  const until = monotonicNow() + PLACE_PATIENCE_MS;
+  for (;;) {
+    const caller = { name: `${step.jobId}/${step.key}`, ageMs: Math.max(0, now() - step.createdAt) };
+    const reservation = await capacity.reserve(step.pool, size, { signal, priority: step.priority, caller });
+    if (reservation.verdict !== 'wait' || reservation.reason !== 'concurrency') return reservation;
+    if (monotonicNow() + reservation.waitMs > until) return reservation;
+    // Those who wait here already take what becomes free.
+    pausePool(step.pool, reservation.waitMs);
+    await pause(reservation.waitMs);
+    if (signal.aborted) return { verdict: 'aborted' };
+  }
 }
 
 /** Settles the booking with the truth, and tells breaker and estimator what they can learn from the call. */
@@ -112,8 +145,11 @@ export async function returnPermit(
   permit: Permit,
   sending: Sending | null,
 ): Promise<void> {
-  const { capacity, breakers, estimator } = dependencies;
+  const { capacity, breakers, estimator, retryBudget } = dependencies;
   const { booking } = permit;
+  const hasLeft = sending?.arrivedBy !== undefined;
+  if (permit.isRetry && !hasLeft) retryBudget.refund(step.target);
+  if (!permit.isRetry && hasLeft) retryBudget.earn(step.target);
   if (hasDefect('forget-settle')) return;
   const isProbe = permit.verdict === 'probe';
   if (!sending) {
@@ -132,12 +168,12 @@ export async function returnPermit(
   const leavesFlex = step.lane === 'flex' && happening.kind !== 'answered';
   const health = leavesFlex || endedByDeadline(happening, permit) ? null : healthOf(happening);
   await Promise.all([
-    capacity.settle(booking, {
-      sent: true,
-      refused,
-      usage,
-      ...(arrivedBy === undefined ? {} : { arrivedBy }),
-    }),
+    capacity.settle(
+      booking,
+      arrivedBy === undefined
+        ? { sent: false }
+        : { sent: true, refused, usage, arrivedBy, cut: wasCut(happening) },
+    ),
     health !== null && breakers.record(step.target, health, permit.verdict),
     health === null && isProbe && breakers.release(step.target),
     // Without limits nobody asks for estimates.
@@ -145,6 +181,11 @@ export async function returnPermit(
       ? estimator.record(permit.kind, usage.outputTokens, permit.expectedOutputTokens)
       : undefined,
   ]);
+}
+
+/** The vendor may have produced, and counted, an answer that nobody heard to its end. */
+function wasCut(happening: Happening): boolean {
+  return happening.kind === 'aborted' || (happening.kind === 'failed' && happening.failure.maybeBilled);
 }
 
 /** A 429 for the rate, which the book should have prevented (not one for quota, nor one of a slower tier). */

@@ -199,6 +199,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     callTimeoutMs: setting.MILLRACE_CALL_TIMEOUT,
     now: Date.now,
     advanceJob: (jobId) => tasks.run(() => advanceJob(jobId)),
+    inBackground: (task) => tasks.run(task),
     enqueueStep: (wake) => producer.enqueueSteps([wake]).catch(onEnqueueError),
     enqueueDeliveries: (ids) => producer.enqueueDeliveries(ids.map(toDeliveryWake)).catch(onEnqueueError),
     claims,

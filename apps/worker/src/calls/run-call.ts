@@ -36,10 +36,8 @@ export interface RunCallDependencies extends PrepareOptions, PermitDependencies,
   poolOf: (target: string) => string;
   report: (report: CallReport) => void;
   onError: (error: unknown) => void;
-  /** On the monotonic clock, in ms. */
-  monotonicNow: () => number;
-  /** Waits; for the time between two tries to reach the ledger. */
-  pause: (ms: number) => Promise<void>;
+  /** Lets a task run that nobody waits for except the end of the process. */
+  inBackground: (task: () => Promise<void>) => void;
 }
 
 /**
@@ -138,7 +136,8 @@ async function sendWithPermit(
     const { judged, firstTextAt } = performance;
     return { ...judged, firstTextAt, sentAt, endedAt: dependencies.now(), purpose: prepared.purpose };
   } finally {
-    void returnPermit(dependencies, held.step, permit, performance);
+    const ended = performance;
+    dependencies.inBackground(() => returnPermit(dependencies, held.step, permit, ended));
   }
 }
 

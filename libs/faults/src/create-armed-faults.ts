@@ -9,6 +9,9 @@ export interface FaultOrders {
   readonly defects: readonly string[];
 }
 
+/** SIGSTOP: it stands still until somebody lets it go on. BLOCK: its event loop does nothing for 20 s. */
+export type CrashSignal = 'SIGKILL' | 'SIGSTOP' | 'BLOCK';
+
 export interface CrashOrder {
   readonly id: string;
   readonly point: string;
@@ -16,8 +19,8 @@ export interface CrashOrder {
   readonly passing: number;
   /** Only passings that are about this (a job's id or its idempotency key); null: any. */
   readonly about: string | null;
-  /** SIGSTOP: the process stands still until somebody lets it go on. Default: SIGKILL. */
-  readonly signal?: 'SIGKILL' | 'SIGSTOP';
+  /** What befalls the process. Default: SIGKILL. */
+  readonly signal?: CrashSignal;
 }
 
 /** A line of `landed.jsonl`. */
@@ -45,7 +48,7 @@ const NO_ORDERS: FaultOrders = { crash: null, defects: [] };
  */
 export function createArmedFaults(
   directory: string | null,
-  kill: (signal: 'SIGKILL' | 'SIGSTOP') => void,
+  kill: (signal: CrashSignal) => void,
 ): ArmedFaults {
   if (directory === null) return { crashPoint: () => undefined, hasDefect: () => false };
   const ordersFile = join(directory, 'orders.json');

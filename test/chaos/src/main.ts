@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util';
 import { crashPoints } from './campaigns/crash-points.ts';
 import { defects } from './campaigns/defects.ts';
+import { hostile } from './campaigns/hostile.ts';
+import { poison } from './campaigns/poison.ts';
 import { providers } from './campaigns/provider-faults.ts';
 import { randomKills } from './campaigns/random-kills.ts';
 import { stores } from './campaigns/stores.ts';
@@ -8,7 +10,15 @@ import type { Campaign } from './campaigns/campaign.ts';
 import { keepResult, writeReport } from './report.ts';
 import { printSummary } from './print-summary.ts';
 
-const campaigns: readonly Campaign[] = [crashPoints, randomKills, stores, providers, defects];
+const campaigns: readonly Campaign[] = [
+  crashPoints,
+  randomKills,
+  stores,
+  providers,
+  poison,
+  hostile,
+  defects,
+];
 
 const { values } = parseArgs({
   options: {

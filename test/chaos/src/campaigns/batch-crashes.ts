@@ -77,7 +77,7 @@ async function runCrash(
     return { run, key, ...batchJob({ run, key }, model) };
   });
   const jobIds = await Promise.all(submissions.map((each) => stack.client.submit(each)));
-  const following = jobIds.map((jobId) =>
+  const following = jobIds.map(async (jobId) =>
     jobId === null
       ? null
       : stack.client.follow({ run, jobId, cutEvery: 4, seed, patienceMs: ENDS_WITHIN_MS }),

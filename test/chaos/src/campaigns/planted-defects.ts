@@ -243,7 +243,7 @@ async function batch(scene: Scene, point: string | null, marker = ''): Promise<E
   const jobIds = await Promise.all(
     submissions.map(({ key, job }) => stack.client.submit({ run, key, ...job })),
   );
-  const following = jobIds.map((jobId) =>
+  const following = jobIds.map(async (jobId) =>
     jobId === null
       ? null
       : stack.client.follow({ run, jobId, cutEvery: null, seed, patienceMs: SOUND_WITHIN_MS }),

@@ -10,7 +10,7 @@ export interface CrashOrder {
   passing: number;
   /** The submission's idempotency key; null: whatever passes. */
   about: string | null;
-  signal?: 'SIGKILL' | 'SIGSTOP';
+  signal?: 'SIGKILL' | 'SIGSTOP' | 'BLOCK';
 }
 
 /** A crash that happened, as the dying process wrote it. */

@@ -39,6 +39,8 @@ export interface ChaosStackOptions {
   /** A `millrace.config.yaml`, for a provider at this address. */
   configuration?: string | ((providerUrl: string) => string | Promise<string>);
   simulator?: Record<string, unknown>;
+  /** Where its data is; default: a temporary directory, which is removed. */
+  dataDirectory?: string;
   /** False: no webhook endpoint is made. */
   webhooks?: boolean;
 }
@@ -63,7 +65,7 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
   const journals = { client: join(directory, 'client.jsonl'), sink: join(directory, 'sink.jsonl') };
   const sink = await startSink(journals.sink);
   const stack = await startLocalStack({
-    dataDirectory: join(directory, 'stack'),
+    dataDirectory: options.dataDirectory ?? join(directory, 'stack'),
     port: 0,
     workers: options.workers,
     environment: {

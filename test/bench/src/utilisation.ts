@@ -46,7 +46,7 @@ await withStack(
   },
   async (stack) => {
     const simulatorUrl = stack.simulatorUrl ?? '';
-    await fill(stack.apiUrl, headersOf(stack), Math.ceil((perMinute * (runMs + 15_000)) / 60_000) + 200);
+    await fill(stack.apiUrl, headersOf(stack), Math.ceil((perMinute * (runMs + 45_000)) / 60_000));
     const startedAt = Date.now();
     const endsAt = startedAt + runMs;
     const outsider = sendFromOutside(simulatorUrl, startedAt + OUTSIDER_FROM_MS, endsAt);

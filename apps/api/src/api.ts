@@ -49,6 +49,7 @@ import { measureScaling } from './operations/scaling.ts';
 import { createLongPoll } from './results/long-poll.ts';
 import { createStreamEvents } from './results/stream-events.ts';
 import { routingRoutes } from './routing/routing-routes.ts';
+import { providerWebhookRoutes } from './provider-webhooks/routes.ts';
 import { webhookRoutes } from './webhooks/routes.ts';
 
 /** Puts the API together: what runs, in the order in which it starts. Nothing of it waits for PostgreSQL or Redis. */
@@ -165,6 +166,7 @@ export function createApi(
       }),
     ],
     openRoutes: [
+      providerWebhookRoutes({ database, providers: config.providers }),
       operationsRoutes({
         metrics,
         readGauges: createGauges({ database: listing, producer, isTransportReady, metrics, log }),

@@ -12,6 +12,7 @@ const providerSchema = z.strictObject({
   kind: z.enum(['openai', 'anthropic', 'openai_compatible']),
   base_url: z.url({ protocol: /^https?$/ }).optional(),
   api_key_env: z.string().min(1).optional(),
+  webhook_secret_env: z.string().min(1).optional(),
   max_concurrent_calls: z.int().min(1).max(10_000).default(256),
   prices: z
     .record(

@@ -8,6 +8,8 @@ export interface ProviderConfig {
   baseUrl: string | null;
   /** Null when no key is set in this process (the API needs none). */
   apiKey: string | null;
+  /** Signs the webhooks that the provider sends us; null where none are taken. */
+  webhookSecret: string | null;
   maxConcurrentCalls: number;
   /** Prices of models that the catalogue does not know, in USD per million tokens. */
   prices: Record<

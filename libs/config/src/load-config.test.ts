@@ -35,6 +35,23 @@ describe('loadConfig', () => {
     expect(Object.isFrozen(config) && Object.isFrozen(config.setting)).toBe(true);
   });
 
+  it('knows the secret of a provider’s webhooks, by the usual variable or by the one that the file names', () => {
+    writeFileSync(
+      join(directory, 'millrace.config.yaml'),
+      'providers: {second: {kind: openai, webhook_secret_env: SECOND}, openai: {kind: openai}}',
+    );
+    const secrets = { OPENAI_WEBHOOK_SECRET: 'whsec_a', SECOND: 'whsec_b' };
+    const { providers } = loadConfig({ ...required, ...secrets }, directory);
+    expect(['openai', 'second', 'anthropic'].map((name) => providers.get(name)?.webhookSecret)).toEqual([
+      'whsec_a',
+      'whsec_b',
+      null,
+    ]);
+    expect(
+      problemsOf(required, 'providers: {anthropic: {kind: anthropic, webhook_secret_env: SECOND}}'),
+    ).toEqual(['providers.anthropic.webhook_secret_env: only providers of the kind openai send webhooks']);
+  });
+
   it('names every problem at once, each with its key', () => {
     const problems = problemsOf({ MILLRACE_PORT: '99999', MILLRACE_LEASE: 'soon' });
     expect(problems).toHaveLength(4);

@@ -43,7 +43,7 @@ export function loadConfig(
     }
   }
   const file = readFile(setting.MILLRACE_CONFIG, workingDirectory, problems);
-  const providers = toProviders(file, environment, setting);
+  const providers = toProviders(file, environment, setting, problems);
   const pools = readPools(file, providers, problems);
   const tiers = readTiers(file);
   const ageing = readAgeing(file, problems);
@@ -103,6 +103,7 @@ function toProviders(
   file: ConfigFile,
   environment: Environment,
   setting: Config['setting'],
+  problems: string[],
 ): ReadonlyMap<string, ProviderConfig> {
   const vendor = (
     kind: 'openai' | 'anthropic',
@@ -113,6 +114,7 @@ function toProviders(
     kind,
     baseUrl,
     apiKey,
+    webhookSecret: kind === 'openai' ? setting.OPENAI_WEBHOOK_SECRET : null,
     maxConcurrentCalls: 256,
     prices: {},
   });
@@ -124,12 +126,18 @@ function toProviders(
     const known = providers.get(name);
     const key =
       entry.api_key_env === undefined ? (known?.apiKey ?? null) : (environment[entry.api_key_env] ?? null);
+    const { webhook_secret_env: secretName } = entry;
+    if (secretName !== undefined && entry.kind !== 'openai') {
+      problems.push(`providers.${name}.webhook_secret_env: only providers of the kind openai send webhooks`);
+    }
     providers.set(name, {
       name,
       kind: entry.kind,
       baseUrl: entry.base_url ?? known?.baseUrl ?? null,
       // Servers of one's own often want no key, but the SDK insists on one.
       apiKey: key ?? (entry.kind === 'openai_compatible' && entry.api_key_env === undefined ? 'none' : null),
+      webhookSecret:
+        secretName === undefined ? (known?.webhookSecret ?? null) : (environment[secretName] ?? null),
       maxConcurrentCalls: entry.max_concurrent_calls,
       prices: Object.fromEntries(
         Object.entries(entry.prices ?? {}).map(([model, price]) => [

@@ -8,6 +8,7 @@ const provider = (name: 'openai' | 'anthropic'): ProviderConfig => ({
   kind: name,
   baseUrl: null,
   apiKey: null,
+  webhookSecret: null,
   maxConcurrentCalls: 1,
   prices: {},
 });

@@ -242,6 +242,12 @@ export const settings = {
     ['worker', 'scheduler', 'stack'],
     'Another address for the provider `openai`.',
   ),
+  OPENAI_WEBHOOK_SECRET: setting(
+    text,
+    null,
+    ['api'],
+    'The secret (`whsec_…`) of a webhook endpoint at OpenAI that sends to `/provider_webhooks/openai`.',
+  ),
   ANTHROPIC_API_KEY: setting(
     text,
     null,

@@ -12,6 +12,11 @@ export const errorCatalogue = {
     retryable: false,
   },
   unauthenticated: { title: 'No valid API key was given', status: 401, retryable: false },
+  webhook_signature_invalid: {
+    title: 'The signature of a webhook is missing, wrong or too old',
+    status: 401,
+    retryable: false,
+  },
   insufficient_scope: { title: 'The API key lacks the scope for this', status: 403, retryable: false },
   not_found: { title: 'There is nothing with this address', status: 404, retryable: false },
   method_not_allowed: { title: 'This address does not know the method', status: 405, retryable: false },

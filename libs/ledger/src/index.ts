@@ -141,6 +141,7 @@ export { findKnownBatches } from './batches/find-known-batches.ts';
 export { findLines } from './batches/find-lines.ts';
 export type { BatchLine } from './batches/find-lines.ts';
 export { findUnwantedLines, isBatchWanted } from './batches/is-batch-wanted.ts';
+export { hastenBatch } from './batches/hasten-batch.ts';
 export { leaveLane, leaveLaneByShape } from './batches/leave-lane.ts';
 export { findOpenLines, loadLines } from './batches/load-lines.ts';
 export type { OpenLine } from './batches/load-lines.ts';

@@ -2,6 +2,7 @@ import { createDocument } from 'zod-openapi';
 import { jobPaths } from './job-paths.ts';
 import { batchMessages, openAiBatchPaths } from './openai-batch-paths.ts';
 import { operationsPaths } from './operations-paths.ts';
+import { providerWebhookPaths } from './provider-webhook-paths.ts';
 import { routingPaths } from './routing-paths.ts';
 import { webhookMessages, webhookPaths } from './webhook-paths.ts';
 
@@ -35,7 +36,14 @@ export function createOpenApiDocument(version: string): ReturnType<typeof create
         },
       },
     },
-    paths: { ...jobPaths, ...openAiBatchPaths, ...webhookPaths, ...routingPaths, ...operationsPaths },
+    paths: {
+      ...jobPaths,
+      ...openAiBatchPaths,
+      ...webhookPaths,
+      ...providerWebhookPaths,
+      ...routingPaths,
+      ...operationsPaths,
+    },
     webhooks: { ...webhookMessages, ...batchMessages },
   });
 }

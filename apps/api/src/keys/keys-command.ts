@@ -15,6 +15,7 @@ export type KeysCommand =
       change: {
         ambiguousPolicy?: 'retry' | 'hold';
         tier?: string;
+        batchAllowed?: boolean;
         maxOpenJobs?: number;
         requestsPerMinute?: number;
       };
@@ -27,6 +28,7 @@ const options = {
   name: { type: 'string' },
   ambiguous: { type: 'string' },
   tier: { type: 'string' },
+  batch: { type: 'string' },
   'max-open-jobs': { type: 'string' },
   'requests-per-minute': { type: 'string' },
   'show-webhook-secret': { type: 'boolean' },
@@ -71,6 +73,7 @@ function read(words: readonly string[]): KeysCommand {
         change: {
           ...(values.ambiguous === undefined ? {} : { ambiguousPolicy: readPolicy(values.ambiguous) }),
           ...(values.tier === undefined ? {} : { tier: readTier(values.tier) }),
+          ...(values.batch === undefined ? {} : { batchAllowed: readBatch(values.batch) }),
           ...readCount('maxOpenJobs', '--max-open-jobs', values['max-open-jobs']),
           ...readCount('requestsPerMinute', '--requests-per-minute', values['requests-per-minute']),
         },
@@ -112,6 +115,11 @@ function readPolicy(text: string): 'retry' | 'hold' {
 function readTier(text: string): string {
   if (/^[a-z][a-z0-9_-]{0,31}$/.test(text)) return text;
   throw new UsageError(`--tier is a-z, then up to 31 of "a-z 0-9 _ -", not "${text}".`);
+}
+
+function readBatch(text: string): boolean {
+  if (text === 'allow' || text === 'forbid') return text === 'allow';
+  throw new UsageError(`--batch is allow or forbid, not "${text}".`);
 }
 
 function readCount<Name extends string>(

@@ -61,6 +61,15 @@ test('the policy and the limits of a tenant are set and shown', async () => {
   );
 });
 
+test('a tenant is kept out of provider batches, and let in again', async () => {
+  const shown = async (...change: string[]) =>
+    (await keys('tenants', '--tenant', 'careful', ...change)).lines.join('\n');
+  expect(await shown()).toMatch(/^provider batches +allowed$/m);
+  expect(await shown('--batch', 'forbid')).toMatch(/^provider batches +forbidden$/m);
+  expect(await shown('--tier', 'gold')).toMatch(/^provider batches +forbidden$/m);
+  expect(await shown('--batch', 'allow')).toMatch(/^provider batches +allowed$/m);
+});
+
 test('the tier of a tenant is set and shown', async () => {
   const before = await keys('tenants', '--tenant', 'rich', '--ambiguous', 'retry');
   expect(before.lines.join('\n')).toMatch(/^tier +standard$/m);
@@ -84,6 +93,7 @@ test.each([
     ['tenants', '--tenant', 'a', '--max-open-jobs', '0'],
     '--max-open-jobs is a whole number from 1 to 999999999.',
   ],
+  [['tenants', '--tenant', 'a', '--batch', 'no'], '--batch is allow or forbid, not "no".'],
   [
     ['tenants', '--tenant', 'a', '--tier', 'Gold!'],
     '--tier is a-z, then up to 31 of "a-z 0-9 _ -", not "Gold!".',

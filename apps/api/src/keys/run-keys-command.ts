@@ -73,5 +73,6 @@ function describeTenant(tenant: TenantRecord): string[] {
     `ambiguous            ${tenant.ambiguousPolicy}`,
     `max open jobs        ${orDefault(tenant.maxOpenJobs)}`,
     `requests per minute  ${orDefault(tenant.requestsPerMinute)}`,
+    `provider batches     ${tenant.batchAllowed ? 'allowed' : 'forbidden'}`,
   ];
 }

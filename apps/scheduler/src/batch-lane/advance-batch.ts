@@ -3,14 +3,17 @@ import { countOpenLines, noteBatch } from '@millrace/ledger';
 import type { BatchRecord, KnownDurations } from '@millrace/ledger';
 import type { BatchPort } from '@millrace/providers';
 import { ClaimLost } from './claim-lost.ts';
+import { escapeWholeBatch } from './escape.ts';
 import { finishBatch } from './finish-batch.ts';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { note } from './note.ts';
-import { outcomeOf, pollBatch, retrieveBatch } from './poll-batch.ts';
+import { GRACE_MS, outcomeOf, pollBatch, retrieveBatch } from './poll-batch.ts';
 import { readBatch } from './read-batch.ts';
+import { giveBackAll } from './release.ts';
 import { postpone, submitBatch } from './submit-batch.ts';
 
 const WITHOUT_PORT_MS = 60_000;
+const DAY_MS = 86_400_000;
 
 /**
  * Carries a claimed batch one step on: submits, looks, reads. Never throws: after a failure the batch is looked at again
@@ -23,16 +26,29 @@ export async function advanceBatch(
 ): Promise<void> {
   try {
     const port = dependencies.ports.get(splitTarget(batch.target).provider);
-    if (!port) {
-      // The provider's key is missing here; steps with a deadline escape.
-      await note(dependencies, batch, { wakeInMs: WITHOUT_PORT_MS });
-      return;
-    }
+    if (!port) return await holdOut(dependencies, batch);
     await carryOn(dependencies, port, batch, context);
   } catch (error) {
     if (error instanceof ClaimLost) return;
     await handBack(dependencies, batch, error, context.signal);
   }
+}
+
+/**
+ * The provider's key is missing here. What was never sent is given back. The rest may be answered when the key is back: steps
+ * with a deadline escape meanwhile, and all when the vendor must long have ended the batch.
+ */
+async function holdOut(dependencies: LaneDependencies, batch: BatchRecord): Promise<void> {
+  const isUnsent = batch.status === 'gathering' || (batch.status === 'submitting' && batch.phase === null);
+  if (isUnsent) {
+    const message = 'The provider is not configured any more.';
+    await giveBackAll(dependencies, batch, { reason: 'no_batch_api', message, batchTakesMs: null });
+    return finishBatch(dependencies, null, batch, { outcome: 'abandoned' });
+  }
+  if (dependencies.now() > (batch.expiresAt ?? batch.createdAt + DAY_MS) + GRACE_MS) {
+    await escapeWholeBatch(dependencies, batch.id, 'batch_stuck');
+  }
+  await note(dependencies, batch, { wakeInMs: WITHOUT_PORT_MS });
 }
 
 async function carryOn(

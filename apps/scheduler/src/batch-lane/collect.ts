@@ -91,19 +91,25 @@ async function submitAll(
   plan: CollectionPlan,
   readings: BatchReadings,
 ): Promise<void> {
-  let room = roomFor(dependencies, plan.target, readings);
+  const { limit, left } = roomFor(dependencies, plan.target, readings);
+  let room = left;
   for (let made = 0; made < BATCHES_AT_A_TIME && room > 0; made += 1) {
-    const gathered = await gatherBatch(dependencies, port, plan.target, plan.submitShapes, room);
+    const tokens = { left: room, limit };
+    const gathered = await gatherBatch(dependencies, port, plan.target, plan.submitShapes, tokens);
     if (gathered === null || !gathered.isFull) return;
     room -= gathered.tokens;
   }
 }
 
-/** Tokens that the pool of a target may still enqueue in batches. */
-function roomFor({ pools, poolOf }: LaneDependencies, target: string, { batches }: BatchReadings): number {
+/** Tokens that the pool of a target may enqueue in batches, altogether and still. */
+function roomFor(
+  { pools, poolOf }: LaneDependencies,
+  target: string,
+  { batches }: BatchReadings,
+): { limit: number; left: number } {
   const pool = poolOf(target);
   const limit = pools.get(pool)?.enqueuedBatchTokens ?? null;
-  if (limit === null) return Infinity;
+  if (limit === null) return { limit: Infinity, left: Infinity };
   const enqueued = batches.filter((each) => each.status !== 'reading' && poolOf(each.target) === pool);
-  return limit - enqueued.reduce((sum, each) => sum + each.estimatedTokens, 0);
+  return { limit, left: limit - enqueued.reduce((sum, each) => sum + each.estimatedTokens, 0) };
 }

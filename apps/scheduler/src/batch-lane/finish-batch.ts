@@ -5,17 +5,20 @@ import type { BatchOutcome, BatchRecord, BatchSums } from '@millrace/ledger';
 import type { BatchPort, ProviderBatch } from '@millrace/providers';
 import type { LaneDependencies } from './lane-dependencies.ts';
 
-/** How a batch ends: as the vendor shows it, or by our own decision. */
-export type Finish = { shown: ProviderBatch } | { outcome: BatchOutcome };
+/**
+ * How a batch ends: as the vendor shows it, or by our own decision. `keeps`: it may be somebody else's, and so it is not
+ * deleted.
+ */
+export type Finish = { shown: ProviderBatch; keeps: boolean } | { outcome: BatchOutcome };
 
 /** Deletes the vendor's files, compares the bills and ends the batch. All its lines have an outcome. */
 export async function finishBatch(
   dependencies: LaneDependencies,
-  port: BatchPort,
+  port: BatchPort | null,
   batch: BatchRecord,
   finish: Finish,
 ): Promise<void> {
-  if ('shown' in finish) await discard(dependencies, port, finish.shown);
+  if (port && 'shown' in finish && !finish.keeps) await discard(dependencies, port, finish.shown);
   crashPoint('batch.discarded', batch.id);
   const sums = await endBatch(dependencies.database, batch, 'outcome' in finish ? finish.outcome : null);
   // Somebody else has ended it meanwhile, and has counted.

@@ -2,7 +2,7 @@ import { prepareCall, splitTarget } from '@millrace/calls';
 import { createId } from '@millrace/contracts';
 import { crashPoint } from '@millrace/faults';
 import { bindLines, findCandidates, leaveLane, noteBatch, openBatch } from '@millrace/ledger';
-import type { BatchRecord, ClaimedStep, NewLine } from '@millrace/ledger';
+import type { ClaimedStep, NewLine } from '@millrace/ledger';
 import type { BatchPort } from '@millrace/providers';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { LEASE_MS } from './lease.ts';
@@ -17,11 +17,12 @@ export interface GatheredBatch {
   isFull: boolean;
 }
 
-/** How much more fits into a batch. */
+/** How much more fits into a batch, and what one line may have where nothing else is enqueued. */
 interface Room {
   lines: number;
   bytes: number;
   tokens: number;
+  mostTokens: number;
 }
 
 /**
@@ -33,29 +34,26 @@ export async function gatherBatch(
   port: BatchPort,
   target: string,
   shapes: readonly string[],
-  tokens: number,
+  tokens: { left: number; limit: number },
 ): Promise<GatheredBatch | null> {
   const { database, settings, holder } = dependencies;
   const room: Room = {
     lines: Math.min(settings.maxLines, port.limits.maxRequests),
     bytes: port.limits.maxBytes,
-    tokens,
+    tokens: tokens.left,
+    mostTokens: tokens.limit,
   };
-  let batch: BatchRecord | null = null;
+  const id = createId('providerBatch', dependencies.now());
+  const open = () =>
+    openBatch(database, { id, ...splitTarget(target), target, owner: holder, leaseMs: LEASE_MS });
+  let batch: Awaited<ReturnType<typeof open>> | null = null;
   let line = 0;
   let isFull = false;
   let gatheredTokens = 0;
   while (!isFull && room.lines > 0) {
     const candidates = await findCandidates(database, target, shapes, Math.min(AT_A_TIME, room.lines));
     if (candidates.length === 0) break;
-    batch ??= await openBatch(database, {
-      id: createId('providerBatch', dependencies.now()),
-      ...splitTarget(target),
-      target,
-      owner: holder,
-      leaseMs: LEASE_MS,
-    });
-    const { lines, refused, full } = fit(dependencies, port, batch.id, candidates, room, line);
+    const { lines, refused, full } = fit(dependencies, port, id, candidates, room, line);
     isFull = full;
     for (const [reason, steps] of Map.groupBy(refused, (each) => each.reason)) {
       const wakes = await leaveLane(
@@ -70,6 +68,8 @@ export async function gatherBatch(
       if (refused.length === 0) break;
       continue;
     }
+    // Only now: a pool without room would leave an empty batch behind at every look.
+    batch ??= await open();
     const { bound, overCap, events } = await bindLines(database, batch, lines);
     crashPoint('batch.bound', batch.id);
     line += lines.length;
@@ -110,8 +110,9 @@ function fit(
     const line = firstLine + lines.length;
     const bytes = Buffer.byteLength(port.toLine(lineName(batchId, line), prepared.call)) + 1;
     if (bytes > room.bytes || inputTokens > room.tokens) {
-      const isAlone = firstLine + lines.length === 0;
-      if (!isAlone) return { lines, refused, full: true };
+      // What fits at another time waits for it.
+      const isTooLarge = bytes > port.limits.maxBytes || inputTokens > room.mostTokens;
+      if (!isTooLarge) return { lines, refused, full: true };
       refused.push({ step, reason: 'too_large_for_batch' });
       continue;
     }

@@ -12,7 +12,7 @@ import { note } from './note.ts';
 import { giveBackAll } from './release.ts';
 
 /** A vendor may be late with declaring a batch expired; beyond this nobody waits for it. */
-const GRACE_MS = 3_600_000;
+export const GRACE_MS = 3_600_000;
 
 /** Looks at a running batch. The batch as the vendor shows it when it has ended, null while it has not. */
 export async function pollBatch(
@@ -78,7 +78,8 @@ async function cancelUnwanted(
   port: BatchPort,
   batch: BatchRecord,
 ): Promise<{ cancelRequestedAt: number } | undefined> {
-  if (batch.cancelRequestedAt !== null || batch.providerBatchId === null) return undefined;
+  // One that may be somebody else's is not ours to cancel.
+  if (batch.cancelRequestedAt !== null || batch.providerBatchId === null || !batch.certain) return undefined;
   if (await isBatchWanted(dependencies.database, batch.id)) return undefined;
   try {
     await port.cancel(batch.providerBatchId);

@@ -1,3 +1,4 @@
+import { TerminalError } from '@millrace/contracts';
 import { crashPoint, hasDefect } from '@millrace/faults';
 import { countOpenLines } from '@millrace/ledger';
 import type { BatchRecord, KnownDurations } from '@millrace/ledger';
@@ -15,6 +16,8 @@ import type { Giving } from './release.ts';
 const AT_A_TIME = 200;
 /** How often results that lack lines are read again before those lines are given up. */
 const MOST_READINGS = 4;
+/** How often results that the vendor says it does not have are asked for: about a quarter of an hour. */
+const MOST_MISSES = 10;
 /** How long steps wait whose batch found no room in the provider's queue. */
 const QUEUE_FULL_MS = 60_000;
 
@@ -29,8 +32,13 @@ export async function readBatch(
   shown: ProviderBatch,
   context: { durations: KnownDurations; signal: AbortSignal },
 ): Promise<void> {
-  const isOurs = await recordAll(dependencies, port, batch, shown, context);
-  if (!isOurs) return disown(dependencies, batch);
+  const isOurs = await recordAll(dependencies, port, batch, shown, context).catch((error: unknown) => {
+    const isGone = error instanceof TerminalError && error.failure.httpStatus === 404;
+    if (!isGone || batch.tries < MOST_MISSES) throw error;
+    dependencies.onError(error);
+    return batch.certain ? true : null;
+  });
+  if (isOurs === false) return disown(dependencies, batch);
   crashPoint('batch.read', batch.id);
   const missing = await countOpenLines(dependencies.database, batch.id);
   if (missing > 0) {
@@ -38,17 +46,18 @@ export async function readBatch(
     if (isPatient) throw new Error(`${missing} lines of ${batch.id} have no result yet`);
     await giveBackAll(dependencies, batch, reasonOf(shown, context.durations.expectedMs(batch.target)));
   }
-  await finishBatch(dependencies, port, batch, { shown });
+  await finishBatch(dependencies, port, batch, { shown, keeps: isOurs === null });
 }
 
-/** False when the results are not ours: then nothing of them was recorded. */
+/** False when the results are not ours: then nothing of them was recorded. Null when there is none that tells. */
 async function recordAll(
   dependencies: LaneDependencies,
   port: BatchPort,
   batch: BatchRecord,
   shown: ProviderBatch,
   { durations, signal }: { durations: KnownDurations; signal: AbortSignal },
-): Promise<boolean> {
+): Promise<boolean | null> {
+  let isOurs = batch.certain ? true : null;
   let waiting: NumberedResult[] = [];
   const record = async (): Promise<void> => {
     const results = waiting;
@@ -67,12 +76,13 @@ async function recordAll(
       reportStranger(dependencies, batch, result);
       continue;
     }
+    isOurs = true;
     if (hasDefect('lose-batch-line') && line === 1) continue;
     waiting.push({ line, result });
     if (waiting.length >= AT_A_TIME) await record();
   }
   await record();
-  return true;
+  return isOurs;
 }
 
 /** A batch that was recognised by its size and time turns out to be somebody else's: ours was never created, or is another one. */

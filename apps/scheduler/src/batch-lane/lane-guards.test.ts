@@ -1,0 +1,123 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openTestLane } from './testing/open-test-lane.ts';
+import type { TestLane } from './testing/open-test-lane.ts';
+import { mayPass, refusal } from './testing/scripted-vendor.ts';
+import type { ScriptedVendor } from './testing/scripted-vendor.ts';
+
+let lane: TestLane;
+beforeEach(async () => {
+  lane = await openTestLane();
+});
+afterEach(() => lane.close());
+
+const statusOf = async (jobId: string) => (await lane.ledger.step(jobId, 'call'))['status'];
+
+describe('a pool whose enqueued tokens are nearly used up', () => {
+  it('lets steps wait in the lane that only the rest of the limit is too small for', async () => {
+    const pool = { name: 'openai', provider: 'openai', targets: [], limits: {} };
+    lane.dependencies.pools = new Map([['openai', { ...pool, enqueuedBatchTokens: 1_000_000 }]]);
+    await lane.addJob();
+    await lane.collect();
+    const tokens = Number((await lane.batches())[0]?.['estimated_tokens']);
+    lane.dependencies.pools = new Map([['openai', { ...pool, enqueuedBatchTokens: 2 * tokens - 1 }]]);
+    const job = await lane.addJob();
+    await lane.collect();
+    await lane.collect();
+    expect(await statusOf(job)).toBe('collected');
+    expect(lane.heard.steps).toEqual([]);
+    expect(await lane.batches()).toHaveLength(1);
+  });
+
+  it('sends to realtime what not even the whole limit has room for', async () => {
+    const pool = { name: 'openai', provider: 'openai', targets: [], limits: {}, enqueuedBatchTokens: 1 };
+    lane.dependencies.pools = new Map([['openai', pool]]);
+    const job = await lane.addJob();
+    await lane.collect();
+    expect(await lane.ledger.step(job, 'call')).toMatchObject({
+      status: 'pending',
+      lane_reason: 'too_large_for_batch',
+    });
+    expect(await lane.batches()).toEqual([]);
+  });
+});
+
+describe('a batch that may be somebody else’s', () => {
+  async function adoptForeign(phase: 'in_progress' | 'cancelled'): Promise<string> {
+    const job = await lane.addJob();
+    lane.vendor.keepsMetadata = false;
+    await lane.collect();
+    lane.vendor.breakAt = (at) => (at === 'before-create' ? mayPass({ maybeBilled: true }) : null);
+    await lane.advance();
+    lane.vendor.breakAt = () => null;
+    lane.vendor.batches.push(foreign(phase));
+    await lane.advance();
+    expect((await lane.batches())[0]).toMatchObject({ provider_batch_id: 'foreign', certain: false });
+    return job;
+  }
+  const foreign = (phase: 'in_progress' | 'cancelled'): ScriptedVendor['batches'][number] => ({
+    shown: {
+      providerBatchId: 'foreign',
+      phase,
+      counts: null,
+      createdAt: Date.now(),
+      expiresAt: null,
+      endedAt: phase === 'cancelled' ? Date.now() : null,
+      failure: null,
+      handles: {},
+      usage: null,
+    },
+    ours: 'of another application',
+    customIds: ['ticket-1'],
+  });
+
+  it('is not cancelled when our steps have left', async () => {
+    await adoptForeign('in_progress');
+    await lane.ledger.database.query("UPDATE steps SET escape_at = now() - interval '1 second'");
+    await lane.escape();
+    await lane.advance();
+    expect(lane.vendor.cancelled).toEqual([]);
+  });
+
+  it('is not deleted when it ends without a result that tells whose it is', async () => {
+    await adoptForeign('cancelled');
+    lane.vendor.answer = () => null;
+    await lane.advance();
+    expect(lane.vendor.discarded).toEqual([]);
+  });
+});
+
+describe('results that the vendor has lost', () => {
+  it('do not keep steps without a deadline waiting for ever', async () => {
+    const job = await lane.addJob();
+    await lane.collect();
+    await lane.advance();
+    lane.vendor.end();
+    lane.vendor.breakAt = (at) => (at === 'result 0' ? refusal({ httpStatus: 404 }) : null);
+    for (let look = 0; look < 12; look += 1) await lane.advance();
+    expect(await statusOf(job)).toBe('collected');
+    expect((await lane.batches())[0]).toMatchObject({ status: 'ended' });
+  });
+});
+
+describe('a provider that went out of the configuration', () => {
+  it('gives steps back whose batch was never sent', async () => {
+    const job = await lane.addJob();
+    await lane.collect();
+    lane.dependencies.ports = new Map();
+    await lane.advance();
+    expect(await statusOf(job)).toBe('pending');
+    expect((await lane.batches())[0]).toMatchObject({ status: 'ended', outcome: 'abandoned' });
+  });
+
+  it('gives steps back when the batch has long expired', async () => {
+    const job = await lane.addJob();
+    await lane.collect();
+    await lane.advance();
+    lane.dependencies.ports = new Map();
+    await lane.advance();
+    expect(await statusOf(job)).toBe('sent');
+    lane.dependencies.now = () => Date.now() + 26 * 3_600_000;
+    await lane.advance();
+    expect(await statusOf(job)).toBe('pending');
+  });
+});

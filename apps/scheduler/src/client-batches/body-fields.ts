@@ -66,7 +66,11 @@ export function readMetadata(value: unknown, param: string): Record<string, stri
       const at = `${param}.${key.slice(0, 64)}`;
       if (typeof text !== 'string') throw invalid(at, 'a string is expected');
       if (key.length > 64 || text.length > 512) throw invalid(at, 'at most 64 characters, and 512 of value');
-      if (`${key}${text}`.includes('\u0000')) throw invalid(at, 'it must not contain NUL');
+      // PostgreSQL's jsonb takes neither; the whole batch would stand still for it.
+      const both = `${key}${text}`;
+      if (both.includes('\u0000') || !key.isWellFormed() || !text.isWellFormed()) {
+        throw invalid(at, 'it cannot be stored as a text');
+      }
       return [key, text];
     }),
   );

@@ -7,16 +7,23 @@ export class LineProblem extends Error {
   readonly param: string | null;
 
   constructor(code: string, message: string, param: string | null) {
-    super(message);
+    super(shorten(message));
     this.name = 'LineProblem';
     this.code = code;
-    this.param = param;
+    this.param = param && shorten(param);
   }
 
   /** As the batch's `errors.data` has it; `line` counts from 1. */
   at(line: number): ClientBatchProblem {
     return { code: this.code, line, message: this.message, param: this.param };
   }
+}
+
+const MOST_CHARACTERS = 1_000;
+
+/** A client's words, the names of its members among them, may be as long as a line; a hundred problems stand in one row. */
+function shorten(text: string): string {
+  return text.length <= MOST_CHARACTERS ? text : `${text.slice(0, MOST_CHARACTERS).toWellFormed()}…`;
 }
 
 /** A parameter that is not there and must be. */

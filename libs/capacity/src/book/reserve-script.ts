@@ -127,7 +127,8 @@ for i = 11, #ARGV, 4 do
   all[#all + 1] = d
 end
 if leave - now > horizon then
-  if ARGV[9] ~= '' and (mine or leave > peers) then
+  -- Where the wait is the pool's but for a moment, there is nothing to save for.
+  if ARGV[9] ~= '' and (mine or leave - peers > horizon / 10) then
     noteWaiter(waiters, ARGV[9], now - tonumber(ARGV[10]), now, math.min(leave - now, period), want)
     redis.call('HSET', book, 'large', closeWaiters(waiters))
   end

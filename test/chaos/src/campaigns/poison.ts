@@ -25,7 +25,7 @@ export const poison: Campaign = {
 const MAX_DEATHS = 3;
 const NEIGHBOURS = 6;
 const deadlyPoints = [
-  'call.after-claim',
+  'call.after-reserve',
   'call.after-sent',
   'call.mid-stream',
   'call.after-answer',
@@ -172,7 +172,8 @@ function noteFault(
     run,
     seed,
     kind: lastsMs === 0 ? 'crash' : 'block',
-    target: 'worker',
+    // Claims are not to be seen from outside, so that I12 cannot be judged here: what counts is how it ends.
+    target: 'poisoned worker',
     phase,
     startAt,
     endAt: new Date(Date.parse(startAt) + lastsMs).toISOString(),
@@ -235,18 +236,15 @@ async function fullDisk(
   const ballast = join(disk, 'ballast');
   const startAt = new Date().toISOString();
   const until = performance.now() + FULL_FOR_MS;
-  let size = 0;
+  let isFull = false;
   while (performance.now() < until) {
-    const { bavail, bsize } = statfsSync(disk);
-    const more = bavail * bsize;
-    if (more > 0) {
-      try {
-        writeFileSync(ballast, Buffer.alloc(more), { flag: 'a' });
-        size += more;
-      } catch {
-        // Somebody was faster.
-      }
+    const free = freeBytes(disk);
+    try {
+      if (free > 0) writeFileSync(ballast, Buffer.alloc(free), { flag: 'a' });
+    } catch {
+      // Somebody was faster.
     }
+    isFull ||= freeBytes(disk) === 0;
     await pause(100);
   }
   rmSync(ballast, { force: true });
@@ -260,8 +258,13 @@ async function fullDisk(
     phase: 'load',
     startAt,
     endAt: new Date().toISOString(),
-    landed: size > 0,
+    landed: isFull,
   });
   await load.done;
   return judgeRun(stack, request, { run, seed, row: 'full disk', limitMs: 120_000, liveText: 'none' });
+}
+
+function freeBytes(disk: string): number {
+  const { bavail, bsize } = statfsSync(disk);
+  return bavail * bsize;
 }

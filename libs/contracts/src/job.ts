@@ -68,12 +68,9 @@ const optionsShape = {
     .meta({ description: 'Given by whoever wrote the plan; the only thing a system text may use.' }),
   priority: z.enum(priorities).default('standard'),
   deadline: deadlineSchema.optional(),
-  lane: z
-    .enum(lanes)
-    .default('auto')
-    .meta({
-      description: 'auto: the deadline decides; batch: half the price, within a day; realtime: at once.',
-    }),
+  lane: z.enum(lanes).default('auto').meta({
+    description: 'auto: the deadline decides; batch: half the price, within a day; realtime: at once.',
+  }),
   on_late: z
     .enum(latePolicies)
     .default('best_effort')

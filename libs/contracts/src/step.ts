@@ -57,7 +57,10 @@ export const attemptObjectSchema = z
     purpose: z.enum(['answer', 'repair']),
     request_tag: z
       .string()
-      .meta({ description: 'What the call was sent as (x-client-request-id, or custom_id of a batch): to find it at the provider.' }),
+      .meta({
+        description:
+          'What the call was sent as (x-client-request-id, or custom_id of a batch): to find it at the provider.',
+      }),
     started_at: z.string(),
     sent_at: z.string().nullable(),
     first_token_at: z.string().nullable(),

@@ -94,4 +94,4 @@ export function createApiReader(api: { url: string; key: string }) {
   };
 }
 
-export type ApiReader = ReturnType<typeof createApiReader>;
+type ApiReader = ReturnType<typeof createApiReader>;

@@ -14,6 +14,8 @@ import { postpone, submitBatch } from './submit-batch.ts';
 
 const WITHOUT_PORT_MS = 60_000;
 const DAY_MS = 86_400_000;
+/** About ten minutes of failures in a row. */
+const MOST_FAILURES = 10;
 
 /**
  * Carries a claimed batch one step on: submits, looks, reads. Never throws: after a failure the batch is looked at again
@@ -45,10 +47,15 @@ async function holdOut(dependencies: LaneDependencies, batch: BatchRecord): Prom
     await giveBackAll(dependencies, batch, { reason: 'no_batch_api', message, batchTakesMs: null });
     return finishBatch(dependencies, null, batch, { outcome: 'abandoned' });
   }
-  if (dependencies.now() > (batch.expiresAt ?? batch.createdAt + DAY_MS) + GRACE_MS) {
+  if (isLongOver(dependencies, batch)) {
     await escapeWholeBatch(dependencies, batch.id, 'batch_stuck');
   }
   await note(dependencies, batch, { wakeInMs: WITHOUT_PORT_MS });
+}
+
+/** When the vendor must have ended it. */
+function isLongOver({ now }: LaneDependencies, { expiresAt, createdAt }: BatchRecord): boolean {
+  return now() > (expiresAt ?? createdAt + DAY_MS) + GRACE_MS;
 }
 
 async function carryOn(
@@ -97,6 +104,11 @@ async function handBack(
       return;
     }
     dependencies.onError(error);
+    const isSent = batch.status === 'running' || batch.status === 'reading';
+    // The vendor may not have let us look for all that time (a key that was revoked): nobody waits for that without end.
+    if (isSent && batch.tries >= MOST_FAILURES && isLongOver(dependencies, batch)) {
+      await escapeWholeBatch(dependencies, batch.id, 'batch_stuck');
+    }
     await postpone(dependencies, batch, error);
   } catch (second) {
     // The claim runs out by itself.

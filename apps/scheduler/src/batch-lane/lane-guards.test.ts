@@ -99,6 +99,24 @@ describe('results that the vendor has lost', () => {
   });
 });
 
+describe('a vendor that does not let us look any more', () => {
+  it('keeps steps no longer than its batch can take', async () => {
+    const job = await lane.addJob();
+    await lane.collect();
+    await lane.advance();
+    lane.vendor.breakAt = (at) =>
+      at === 'retrieve' ? refusal({ code: 'provider_auth', httpStatus: 401 }) : null;
+    for (let look = 0; look < 12; look += 1) await lane.advance();
+    expect(await statusOf(job)).toBe('sent');
+    lane.dependencies.now = () => Date.now() + 26 * 3_600_000;
+    await lane.advance();
+    expect(await lane.ledger.step(job, 'call')).toMatchObject({
+      status: 'pending',
+      lane_reason: 'batch_stuck',
+    });
+  });
+});
+
 describe('a provider that went out of the configuration', () => {
   it('gives steps back whose batch was never sent', async () => {
     const job = await lane.addJob();
@@ -119,5 +137,38 @@ describe('a provider that went out of the configuration', () => {
     lane.dependencies.now = () => Date.now() + 26 * 3_600_000;
     await lane.advance();
     expect(await statusOf(job)).toBe('pending');
+  });
+});
+
+describe('pilots', () => {
+  /** Lets as many pilots as there may be fail one after the other; what is known of the shape then. */
+  async function trialAfter(change: string): Promise<unknown> {
+    lane.dependencies.settings.pilotFrom = 2;
+    for (let jobs = 0; jobs < 8; jobs += 1) await lane.addJob();
+    for (let pilots = 0; pilots < 3; pilots += 1) {
+      await lane.collect();
+      const [pilot = ''] = lane.heard.steps.splice(0);
+      await lane.ledger.database.query(
+        `UPDATE steps SET finished_at = now(), wake_at = NULL, ordinal = 1, ${change} WHERE job_id = $1`,
+        [pilot.split(' ')[0]],
+      );
+    }
+    await lane.collect();
+    const [shape] = await lane.ledger.database.query<{ status: string }>('SELECT status FROM batch_shapes');
+    return shape?.status;
+  }
+  const failed = (code: string) =>
+    `status = 'failed', error = '{"code": "${code}", "message": "It went wrong."}'`;
+
+  it('that the provider refused refuse their shape', async () => {
+    expect(await trialAfter(failed('provider_refused_request'))).toBe('refused');
+  });
+
+  it('that an outage failed say nothing of their shape', async () => {
+    expect(await trialAfter(failed('provider_unavailable'))).toBe('trying');
+  });
+
+  it('that another target answered prove nothing', async () => {
+    expect(await trialAfter("status = 'completed', target = 'anthropic/claude-haiku-5-5'")).toBe('trying');
   });
 });

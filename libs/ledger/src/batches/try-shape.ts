@@ -30,25 +30,44 @@ export async function tryShape(
   });
 }
 
-/** A pilot that has gone (its job was cancelled, it waits too long) says nothing: the next one is sent. */
+/**
+ * A pilot that has gone (its job was cancelled, it waits too long), that another target answered or that failed for a reason
+ * of its own time says nothing: the next one is sent.
+ */
 const SETTLE = `
 UPDATE batch_shapes b SET changed_at = now(), status = CASE
-    WHEN s.status = 'completed' THEN 'proven'
-    WHEN s.status = 'failed' AND b.pilots >= $1 THEN 'refused'
+    WHEN s.status = 'completed' AND s.target = b.target THEN 'proven'
+    WHEN s.status = 'failed' AND b.pilots >= $1 AND coalesce(s.error->>'code', '') <> ALL ($3) THEN 'refused'
     ELSE 'untried' END
 FROM batch_shapes o LEFT JOIN steps s ON s.job_id = o.pilot_job_id AND s.key = o.pilot_key
 WHERE b.target = o.target AND b.shape = o.shape AND b.status = 'trying'
   AND (s.key IS NULL OR s.status IN ('completed', 'failed', 'cancelled') OR b.changed_at < now() - $2 * interval '1 millisecond')
 RETURNING b.target, b.shape, b.status AS trial`;
 
+/** What befalls any request at a bad time. */
+const SAYS_NOTHING = [
+  'provider_auth',
+  'provider_quota',
+  'provider_rate_limited',
+  'provider_unavailable',
+  'provider_timeout',
+  'providers_unavailable',
+  'internal_error',
+  'retries_exhausted',
+  'cost_cap_exceeded',
+  'deadline_exceeded',
+  'worker_crashed',
+  'ambiguous_refused',
+];
+
 /**
  * Looks at the pilots: a completed one proves its shape; after `maxPilots` that failed the shape is refused; one that was
- * cancelled, or has not ended for `patienceMs`, lets another one be tried.
+ * cancelled, or has not ended for `patienceMs`, or met an outage, lets another one be tried.
  */
 export async function settlePilots(
   database: Queryable,
   maxPilots: number,
   patienceMs: number,
 ): Promise<{ target: string; shape: string; trial: 'untried' | 'proven' | 'refused' }[]> {
-  return database.query(SETTLE, [maxPilots, patienceMs]);
+  return database.query(SETTLE, [maxPilots, patienceMs, SAYS_NOTHING]);
 }

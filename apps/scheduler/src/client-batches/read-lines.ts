@@ -31,6 +31,8 @@ export async function* readLines(
     else if (part.length > 0) parts.push(part);
   };
   const end = (): FileLine | null => {
+    // A file may be nothing but newlines, two hundred million of them.
+    if (length === 0) return null;
     const text = length > maxLineBytes ? null : Buffer.concat(parts).toString('utf8');
     parts = [];
     length = 0;

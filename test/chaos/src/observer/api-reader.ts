@@ -93,5 +93,3 @@ export function createApiReader(api: { url: string; key: string }) {
     },
   };
 }
-
-type ApiReader = ReturnType<typeof createApiReader>;

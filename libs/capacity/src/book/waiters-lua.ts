@@ -1,8 +1,8 @@
 /**
  * Large calls for which small ones leave no room. A call that is put off for its size is noted with its name; when it has
  * been for a window, others leave it three quarters of what runs out until it has room (`saved`), one such call at a time.
- * What is saved stays unused for a while, so after one has left the next waits the longer the larger it was: that keeps
- * what is lost near 1 % of a limit for calls of up to a third of it.
+ * What is saved stays unused for a while, so after one has left the next waits the longer the larger it was, which bounds
+ * how much of a limit that costs.
  *
  * In the field `large` of a book (cmsgpack): `after`, before which nobody saves; `list` of at most eight, the oldest calls
  * first come, each with `id`, `born` (since when the call exists), `since` (first put off), `till` (forgotten then, unless it

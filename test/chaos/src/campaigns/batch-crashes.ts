@@ -29,15 +29,21 @@ const ENDS_WITHIN_MS = 90_000;
 /** So that the supervisor starts the scheduler again at once. */
 const REST_MS = 3_000;
 
-/** Kills the scheduler at each point of the batch lane, one run after the other, on a stack of their own. */
+const STACKS = 2;
+
+/** Kills the scheduler at each point of the batch lane, one run after the other on each of two stacks. */
 export async function runBatchCrashes(request: CampaignRequest): Promise<RunResult[]> {
-  const planned = plan(request);
-  if (planned.length === 0) return [];
+  const left = plan(request);
+  const stacks = Array.from({ length: Math.min(STACKS, left.length) }, () => takeCrashes(request, left));
+  return (await Promise.all(stacks)).flat();
+}
+
+async function takeCrashes(request: CampaignRequest, left: BatchCrash[]): Promise<RunResult[]> {
   const stack = await startChaosStack({ workers: 1 });
   try {
     const runs: RunResult[] = [];
-    for (const each of planned) {
-      runs.push(await runCrash(stack, request, each));
+    for (let next = left.shift(); next; next = left.shift()) {
+      runs.push(await runCrash(stack, request, next));
       await pause(REST_MS);
     }
     return runs;

@@ -36,7 +36,7 @@ async function onStackOfTheirOwn(request: CampaignRequest): Promise<RunResult[]>
 
 const WORKERS = 4;
 /** Runs whose crash has landed and that are not judged yet. */
-const MOST_UNDER_WAY = 5;
+const MOST_UNDER_WAY = 7;
 const LANDS_WITHIN_MS = 20_000;
 const ENDS_WITHIN_MS = 90_000;
 const TRIES = 3;

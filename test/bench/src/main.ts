@@ -1,7 +1,16 @@
 /** Runs every benchmark after the other and prints the last lines of each: `npm run bench`, or `npm run bench -- intake`. */
 import { spawnSync } from 'node:child_process';
 
-const BENCHES = ['intake', 'latency', 'sse-latency', 'calls', 'map-reduce', 'utilisation', 'growth'];
+const BENCHES = [
+  'intake',
+  'latency',
+  'sse-latency',
+  'calls',
+  'map-reduce',
+  'utilisation',
+  'growth',
+  'cheapest-lane',
+];
 
 const wanted = process.argv.slice(2);
 for (const name of wanted.length > 0 ? wanted : BENCHES) {

@@ -1,0 +1,85 @@
+/**
+ * P8: what the batch lane costs and keeps. 10,000 jobs of one call with a deadline in 24 h; the simulator's bill and journal
+ * say in which lane each was answered, how often, and at what price.
+ *
+ *     node test/bench/src/cheapest-lane.ts [--jobs 10000]
+ */
+import { randomUUID } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { joinBatches, joinJournal, readJournal } from '@millrace/simulator';
+import pg from 'pg';
+import { headersOf, withStack } from './bench-stack.ts';
+
+const { values } = parseArgs({ options: { jobs: { type: 'string', default: '10000' } } });
+const count = Number(values.jobs);
+
+await withStack(
+  {
+    workers: 1,
+    simulator: { batches: { validateMs: 500, runMs: 5_000, finalizeMs: 200 } },
+    environment: { MILLRACE_BATCH_COLLECT_AGE: '5s', MILLRACE_BATCH_POLL_INTERVAL: '2s' },
+  },
+  async (stack) => {
+    const startedAt = performance.now();
+    await submitAll(stack.apiUrl, headersOf(stack));
+    const database = new pg.Client({ connectionString: stack.databaseUrl });
+    database.on('error', (error) => console.error(error));
+    await database.connect();
+    const ended = async (): Promise<{ ended: number; completed: number }> => {
+      const { rows } = await database.query<{ ended: number; completed: number }>(
+        `SELECT count(*) FILTER (WHERE finished_at IS NOT NULL)::int AS ended,
+           count(*) FILTER (WHERE status = 'completed')::int AS completed FROM jobs`,
+      );
+      return rows[0] ?? { ended: 0, completed: 0 };
+    };
+    while ((await ended()).ended < count) await new Promise((resolve) => setTimeout(resolve, 500));
+    const { completed } = await ended();
+    const { rows } = await database.query<{ lane: string; steps: number }>(
+      'SELECT lane, count(*)::int AS steps FROM steps GROUP BY lane ORDER BY lane',
+    );
+    await database.end();
+
+    const entries = readJournal(stack.simulatorJournalPath ?? '');
+    const batches = joinBatches(entries);
+    const lines = batches.flatMap((batch) => batch.lines.filter((line) => line.result === 'succeeded'));
+    const calls = joinJournal(entries).filter(
+      (call) => call.batchId === null && call.stepId !== null && call.end?.status === 200,
+    );
+    const bill = (await (await fetch(`${stack.simulatorUrl}/_simulator/bill`)).json()) as {
+      lanes: Record<string, { costUsd: string; standardUsd: string }>;
+    };
+    const sum = (of: 'costUsd' | 'standardUsd'): number =>
+      Object.values(bill.lanes).reduce((total, lane) => total + Number(lane[of]), 0);
+    console.log(`${count} jobs in ${((performance.now() - startedAt) / 1_000).toFixed(0)} s`);
+    console.log(`steps by lane: ${rows.map(({ lane, steps }) => `${lane} ${steps}`).join(', ')}`);
+    console.log(
+      `${batches.length} batches, created twice: ${batches.length - new Set(batches.map(({ read }) => read?.customIdsSha256)).size}`,
+    );
+    console.log(`lost: ${count - completed}, answered twice: ${lines.length + calls.length - count}`);
+    console.log(`bill ÷ realtime: ${(sum('costUsd') / sum('standardUsd')).toFixed(4)} (goal 0.50)`);
+  },
+);
+
+async function submitAll(apiUrl: string, headers: Record<string, string>): Promise<void> {
+  let left = count;
+  await Promise.all(
+    Array.from({ length: 32 }, async () => {
+      while (left > 0) {
+        left -= 1;
+        const response = await fetch(`${apiUrl}/v1/jobs`, {
+          method: 'POST',
+          headers: { ...headers, 'idempotency-key': randomUUID() },
+          body: JSON.stringify({
+            type: 'call',
+            model: 'openai/gpt-6-luna',
+            prompt: `Classify the ticket number ${left}. [[sim:reply=bug]]`,
+            max_output_tokens: 20,
+            deadline: '24h',
+          }),
+        });
+        if (response.status !== 202) throw new Error(`intake answered ${response.status}`);
+        await response.arrayBuffer();
+      }
+    }),
+  );
+}

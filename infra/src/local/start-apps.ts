@@ -22,6 +22,7 @@ interface AppsRequest {
   environment: NodeJS.ProcessEnv;
   bootstrapKey: string;
   stopGraceMs: number;
+  healthyAfterMs?: number;
   signal: AbortSignal;
   onLog: (line: StackLogLine) => void;
   notice: (line: string) => void;
@@ -131,6 +132,7 @@ async function startApp(
       request.onLog({ source: app.name, line });
     },
     onNotice: request.notice,
+    ...(request.healthyAfterMs === undefined ? {} : { healthyAfterMs: request.healthyAfterMs }),
     onGiveUp: (error) => {
       announcement.giveUp(error);
       giveUp(error);

@@ -56,6 +56,8 @@ export interface LocalStackRequest {
   onLog: (line: StackLogLine) => void;
   /** How long the apps may take to stop; 30,000 by default. */
   stopGraceMs?: number;
+  /** After how long an app that dies is started again at once, as after its first death; 30,000 by default. */
+  healthyAfterMs?: number;
   /** Aborting gives up a start that is under way. */
   signal?: AbortSignal;
   entries?: Entries;

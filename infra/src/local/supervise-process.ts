@@ -41,12 +41,13 @@ interface Supervision {
    * wrong; it is not started again.
    */
   onGiveUp: (error: Error) => void;
+  /** A process that ran for this long is healthy: its next death counts as the first. 30,000 by default. */
+  healthyAfterMs?: number;
 }
 
 const firstDelayMs = 250;
 const longestDelayMs = 10_000;
-/** A process that ran for this long is healthy: its next death counts as the first. */
-const healthyAfterMs = 30_000;
+const defaultHealthyAfterMs = 30_000;
 const deathsBeforeReady = 3;
 /** EX_CONFIG of sysexits(3): starting again will not help. */
 const badConfigurationCode = 78;
@@ -56,7 +57,7 @@ const orphanGraceMs = 10_000;
 export async function superviseProcess(
   supervision: Supervision,
 ): Promise<SupervisedProcess & { markReady: () => void }> {
-  const { name } = supervision;
+  const { name, healthyAfterMs = defaultHealthyAfterMs } = supervision;
   const stopAsked = new AbortController();
   let current: GuardedProcess | null = null;
   let restarts = 0;

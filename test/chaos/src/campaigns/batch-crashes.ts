@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { seededRandom } from '../seeded-random.ts';
-import { startChaosStack } from '../stack/start-chaos-stack.ts';
+import { HEALTHY_AFTER_MS, startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
 import type { CampaignRequest, RunResult } from './campaign.ts';
 import { batchJob } from './chaos-jobs.ts';
@@ -27,7 +27,7 @@ const LINES = 3;
 const LANDS_WITHIN_MS = 30_000;
 const ENDS_WITHIN_MS = 90_000;
 /** So that the supervisor starts the scheduler again at once. */
-const REST_MS = 3_000;
+const REST_MS = HEALTHY_AFTER_MS;
 
 const STACKS = 2;
 

@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { startChaosStack } from '../stack/start-chaos-stack.ts';
+import { HEALTHY_AFTER_MS, startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
 import { runBatchCrashes } from './batch-crashes.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
@@ -42,9 +42,7 @@ const ENDS_WITHIN_MS = 90_000;
 const TRIES = 3;
 
 /**
- * Orders one crash after the other. While a run recovers, the next ones begin: recovery is waiting most of the time. A
- * process that has died twice lately is left alone until the supervisor has forgiven it, so that what is measured is the
- * product's recovery and not the supervisor's patience.
+ * Orders one crash after the other. While a run recovers, the next ones begin: recovery is waiting most of the time.
  */
 export async function runCrashes(
   stack: ChaosStack,
@@ -53,7 +51,7 @@ export async function runCrashes(
 ): Promise<RunResult[]> {
   const results: RunResult[] = [];
   const underWay = new Set<Promise<void>>();
-  const deaths = new Map<string, number[]>();
+  const deaths = new Map<string, number>();
   const todo = [...planned];
   while (todo.length > 0) {
     if (underWay.size >= MOST_UNDER_WAY) await Promise.race(underWay);
@@ -65,9 +63,7 @@ export async function runCrashes(
     const [run] = todo.splice(ready, 1);
     if (!run) continue;
     const started = await strike(stack, run);
-    if (started.landedAt !== null) {
-      deaths.set(run.target, [...(deaths.get(run.target) ?? []), performance.now()].slice(-20));
-    }
+    if (started.landedAt !== null) deaths.set(run.target, performance.now());
     const judging = judge(stack, request, run, started).then((result) => {
       results.push(result);
       underWay.delete(judging);
@@ -78,12 +74,12 @@ export async function runCrashes(
   return results;
 }
 
-const FORGIVEN_AFTER_MS = 31_000;
+/** Time to start, and then to live long enough to be forgiven the death. */
+const REST_MS = HEALTHY_AFTER_MS + 4_000;
 
-/** One API and four workers: each process may die twice in its supervisor's memory. */
-function mayDie(deaths: ReadonlyMap<string, readonly number[]>, target: CrashRun['target']): boolean {
-  const recent = (deaths.get(target) ?? []).filter((at) => performance.now() - at < FORGIVEN_AFTER_MS);
-  return recent.length < (target === 'api' ? 2 : 2 * WORKERS);
+/** There is one API; of the workers another one is struck next, most of the time. */
+function mayDie(deaths: ReadonlyMap<string, number>, target: CrashRun['target']): boolean {
+  return target !== 'api' || performance.now() - (deaths.get(target) ?? -REST_MS) >= REST_MS;
 }
 
 interface Struck {

@@ -45,6 +45,9 @@ export interface ChaosStackOptions {
   webhooks?: boolean;
 }
 
+/** A process that lived for so long is started again 250 ms after its death. */
+export const HEALTHY_AFTER_MS = 4_000;
+
 /** Starts one in a temporary directory, with simulated providers and a webhook endpoint that every ending is told to. */
 export async function startChaosStack(options: ChaosStackOptions): Promise<ChaosStack> {
   const directory = await mkdtemp(join(tmpdir(), 'millrace-chaos-'));
@@ -68,6 +71,8 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
     dataDirectory: options.dataDirectory ?? join(directory, 'stack'),
     port: 0,
     workers: options.workers,
+    // Else what is measured would be the supervisor's growing patience, which many deaths in a row call for.
+    healthyAfterMs: HEALTHY_AFTER_MS,
     environment: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,

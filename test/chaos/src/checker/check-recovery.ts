@@ -53,11 +53,20 @@ function signs(fault: FaultEntry, { client, provider, jobs, sink }: Evidence): n
 
 const ASKED_WITHIN_MS = 1_000;
 
+/** Whether somebody waited for an answer about when the fault ended. */
 function wasAsked(fault: FaultEntry, client: Evidence['client']): boolean {
   const endAt = Date.parse(fault.endAt);
+  const answered = new Set(
+    client.flatMap((entry) =>
+      (entry.kind === 'ok' || entry.kind === 'fail') && Date.parse(entry.at) <= endAt
+        ? [`${entry.key} ${entry.try}`]
+        : [],
+    ),
+  );
   return client.some(
     (entry) =>
-      (entry.kind === 'invoke' || entry.kind === 'unknown') &&
+      entry.kind === 'invoke' &&
+      !answered.has(`${entry.key} ${entry.try}`) &&
       Math.abs(Date.parse(entry.at) - endAt) <= ASKED_WITHIN_MS,
   );
 }

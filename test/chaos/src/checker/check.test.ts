@@ -251,6 +251,36 @@ it('accepts a second payment of a step that is marked and that a landed fault ex
   ).toEqual([]);
 });
 
+it('judges the return of the API by requests that waited for it', () => {
+  const late = {
+    kind: 'ok',
+    at: '2026-11-21T12:00:09.000Z',
+    run: 'run',
+    key: 'key',
+    try: 1,
+    status: 202,
+    jobId: 'job_1',
+    replayed: false,
+  } as const;
+  const fault = landedFault({
+    target: 'api',
+    startAt: '2026-11-21T12:00:00.500Z',
+    endAt: '2026-11-21T12:00:00.500Z',
+  });
+  expect(
+    found((run) => {
+      run.client.push({ ...late, try: 2, replayed: true });
+      run.faults.push(fault);
+    }),
+  ).toEqual([]);
+  expect(
+    found((run) => {
+      run.client[1] = late;
+      run.faults.push(fault);
+    }),
+  ).toEqual(['I12']);
+});
+
 it('takes a fault that did not land for no explanation', () => {
   expect(
     found((run) => {

@@ -55,12 +55,10 @@ export const attemptObjectSchema = z
     target: z.string().meta({ description: 'provider/model' }),
     status: z.enum(['claimed', 'sent', 'completed', 'failed', 'ambiguous', 'interrupted', 'cancelled']),
     purpose: z.enum(['answer', 'repair']),
-    request_tag: z
-      .string()
-      .meta({
-        description:
-          'What the call was sent as (x-client-request-id, or custom_id of a batch): to find it at the provider.',
-      }),
+    request_tag: z.string().meta({
+      description:
+        'What the call was sent as (x-client-request-id, or custom_id of a batch): to find it at the provider.',
+    }),
     started_at: z.string(),
     sent_at: z.string().nullable(),
     first_token_at: z.string().nullable(),

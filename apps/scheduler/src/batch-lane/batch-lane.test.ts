@@ -223,11 +223,30 @@ describe('a batch that may be somebody else’s', () => {
     expect(lane.vendor.batches).toHaveLength(1);
   });
 
-  it('that the vendor does not know any more gives its steps to realtime', async () => {
+  it('that the vendor has not known for a quarter of an hour gives its steps to realtime', async () => {
     const [job] = await addJobs(1);
     await lane.collect();
     await lane.advance();
     lane.vendor.batches = [];
+    for (let look = 0; look < 11; look += 1) await lane.advance();
+    // Just submitted, it may not be there yet, however often it is asked for.
+    expect(await lane.ledger.step(job!, 'call')).toMatchObject({ status: 'sent' });
+    lane.dependencies.now = () => Date.now() + 11 * 60_000;
+    await lane.advance();
+    expect(await lane.ledger.step(job!, 'call')).toMatchObject({
+      status: 'pending',
+      lane_reason: 'batch_lost',
+    });
+  });
+
+  it('that the vendor does not know gives nothing back before the tenth failure in a row', async () => {
+    const [job] = await addJobs(1);
+    await lane.collect();
+    await lane.advance();
+    lane.vendor.batches = [];
+    lane.dependencies.now = () => Date.now() + 11 * 60_000;
+    for (let look = 0; look < 10; look += 1) await lane.advance();
+    expect(await lane.ledger.step(job!, 'call')).toMatchObject({ status: 'sent' });
     await lane.advance();
     expect(await lane.ledger.step(job!, 'call')).toMatchObject({
       status: 'pending',

@@ -13,6 +13,10 @@ import { giveBackAll } from './release.ts';
 
 /** A vendor may be late with declaring a batch expired; beyond this nobody waits for it. */
 export const GRACE_MS = 3_600_000;
+/** How many failures in a row come before a vendor is believed that it does not know a batch: about a quarter of an hour. */
+const MOST_MISSES = 10;
+/** A vendor's list may lag behind a creation this long; a batch that it does not show is one that is not there yet. */
+const NOT_YET_MS = 10 * 60_000;
 
 /** Looks at a running batch. The batch as the vendor shows it when it has ended, null while it has not. */
 export async function pollBatch(
@@ -49,8 +53,9 @@ export async function pollBatch(
 }
 
 /**
- * The batch as the vendor shows it. Null when the vendor does not know it any more: as far as anybody can tell it was not
- * billed, and its steps go to realtime.
+ * The batch as the vendor shows it. Null when the vendor has long not known it: as far as anybody can tell it was not billed,
+ * and its steps go to realtime. Until then its 404 is thrown like any failure: a rotated key or a list that lags must not have
+ * a whole batch paid twice, and steps with a deadline escape meanwhile.
  */
 export async function retrieveBatch(
   dependencies: LaneDependencies,
@@ -61,7 +66,7 @@ export async function retrieveBatch(
     return await port.retrieve(batch.providerBatchId ?? '');
   } catch (error) {
     const isGone = error instanceof TerminalError && error.failure.httpStatus === 404;
-    if (!isGone) throw error;
+    if (!isGone || !isLongMissed(dependencies, batch)) throw error;
     dependencies.onError(error);
     await giveBackAll(dependencies, batch, {
       reason: 'batch_lost',
@@ -71,6 +76,10 @@ export async function retrieveBatch(
     await finishBatch(dependencies, port, batch, { outcome: 'failed' });
     return null;
   }
+}
+
+function isLongMissed({ now }: LaneDependencies, { tries, submittedAt, createdAt }: BatchRecord): boolean {
+  return tries >= MOST_MISSES && now() >= (submittedAt ?? createdAt) + NOT_YET_MS;
 }
 
 async function cancelUnwanted(

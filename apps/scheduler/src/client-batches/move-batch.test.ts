@@ -245,6 +245,19 @@ describe('ending early', () => {
     expect(errors[0]).toMatchObject({ error: { code: 'batch_expired' } });
   });
 
+  it('lines whose input is gone when the window is over are in the error file by their number', async () => {
+    const id = await fixture.create(many(3));
+    await fixture.moveTo(id, 'in_progress');
+    await fixture.database.query(
+      "UPDATE client_batches SET expires_at = now(), input_file_id = 'file_gone' WHERE id = $1",
+      [id],
+    );
+    const done = await fixture.moveTo(id, 'expired');
+    expect(done).toMatchObject({ total: 3, completed: 0, failed: 3 });
+    const errors = await fixture.linesOf(done.errorFileId);
+    expect(errors.map((line) => line['custom_id'])).toEqual(['line-1', 'line-2', 'line-3']);
+  });
+
   it('a single job that somebody cancels is in the error file, and the batch completes', async () => {
     const id = await fixture.create([chatLine('a'), chatLine('b')]);
     await fixture.moveTo(id, 'in_progress');

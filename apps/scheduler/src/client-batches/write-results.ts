@@ -137,20 +137,22 @@ async function* results(
   }
 }
 
-/** The lines that had not become jobs when the batch was over. */
+/** The lines that had not become jobs when the batch was over; by their number where the input is gone. */
 async function* missedLines(
   batch: ClientBatch,
   { blobs, maxLineBytes }: WriteResultsOptions,
 ): AsyncGenerator<{ number: number; customId: string }, void> {
   if (batch.expandedLines >= batch.total) return;
   const content = await blobs.read(batch.inputFileId, batch.expandedBytes);
-  if (!content) return;
+  let next = batch.expandedLines + 1;
   try {
-    const from = { fromLine: batch.expandedLines + 1, fromByte: batch.expandedBytes, maxLineBytes };
-    for await (const { number, text } of readLines(content.stream, from)) {
+    const from = { fromLine: next, fromByte: batch.expandedBytes, maxLineBytes };
+    for await (const { number, text } of content ? readLines(content.stream, from) : []) {
       yield { number, customId: customIdOf(text, number) };
+      next = number + 1;
     }
   } finally {
-    content.stream.destroy();
+    content?.stream.destroy();
   }
+  for (; next <= batch.total; next += 1) yield { number: next, customId: `line-${next}` };
 }

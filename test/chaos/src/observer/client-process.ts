@@ -26,7 +26,7 @@ export interface ClientReply {
 
 const [journal = '', apiUrl = '', apiKey = '', otherKey = ''] = process.argv.slice(2);
 const ANSWER_WITHIN_MS = 5_000;
-const RETRY_AFTER_MS = 150;
+const RETRY_AFTER_MS = 300;
 
 process.on('disconnect', () => process.exit(0));
 process.on('message', (order: ClientOrder) => {

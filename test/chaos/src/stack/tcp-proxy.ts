@@ -81,7 +81,9 @@ export async function startTcpProxy(target: { port: number }, random: () => numb
       share = ofConnections;
       touched = 0;
       for (const [near, state] of open) {
-        state.hit = draw();
+        // A share of few connections may be none: one at least is hit.
+        state.hit = draw() || (fault !== null && touched === 0);
+        if (state.hit && touched === 0) touched = 1;
         if (state.hit && fault?.kind === 'reset') near.resetAndDestroy();
       }
     },

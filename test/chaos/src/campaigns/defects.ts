@@ -35,6 +35,8 @@ export const defectsConfiguration = `pools:
     targets: [openai/gpt-5.4-mini]
   empty:
     targets: [openai/gpt-4.1-mini]
+  empty-too:
+    targets: [openai/gpt-6-sol]
 `;
 
 /** Runs the scenarios of some defects one after the other on a stack. */

@@ -199,7 +199,9 @@ async function emptyAccount(scene: Scene): Promise<Evidence> {
   const provider = steerProvider(stack);
   const startAt = new Date().toISOString();
   await provider.fault({ kind: 'insufficient_quota', match: { prompt: run } });
-  const submissions = submissionsTo('openai/gpt-4.1-mini', run, 6, ['cancelled', 'failed']);
+  // Its pool is closed for a minute afterwards, so that the second run needs another one.
+  const model = scene.planted ? 'openai/gpt-6-sol' : 'openai/gpt-4.1-mini';
+  const submissions = submissionsTo(model, run, 6, ['cancelled', 'failed']);
   const [first, ...others] = submissions;
   if (first) await stack.client.submit({ run, key: first.key, ...first.job });
   await provider.arrived((call) => call.end?.fault === 'insufficient_quota', 10_000);

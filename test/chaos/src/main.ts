@@ -23,7 +23,7 @@ const campaigns: readonly Campaign[] = [
 const { values } = parseArgs({
   options: {
     campaign: { type: 'string', multiple: true, default: [] },
-    seeds: { type: 'string', default: '1' },
+    seeds: { type: 'string' },
     seed: { type: 'string', default: '1' },
     only: { type: 'string' },
     report: { type: 'boolean', default: false },
@@ -35,7 +35,9 @@ const wanted = campaigns.filter(({ name }) => values.campaign.length === 0 || va
 const unknown = values.campaign.filter((name) => !campaigns.some((campaign) => campaign.name === name));
 if (values.help || unknown.length > 0) {
   console.log('npm run chaos -- [--campaign NAME]… [--seeds N] [--seed FIRST] [--only TEXT] [--report]\n');
-  for (const { name, describes } of campaigns) console.log(`  ${name.padEnd(14)} ${describes}`);
+  for (const { name, seeds, describes } of campaigns) {
+    console.log(`  ${name.padEnd(14)} ${describes} (${seeds} seeds by default)`);
+  }
   process.exit(unknown.length > 0 ? 2 : 0);
 }
 const beganAt = performance.now();
@@ -45,15 +47,16 @@ const progress = (line: string): void => {
 let violations = 0;
 for (const campaign of wanted) {
   progress(`campaign ${campaign.name}`);
+  const seeds = values.seeds === undefined ? campaign.seeds : Number(values.seeds);
   const result = await campaign.run({
-    seeds: Number(values.seeds),
+    seeds,
     seed: Number(values.seed),
     only: values.only ?? null,
     progress,
   });
   printSummary(result);
   if (values.report) {
-    const options = `--campaign ${campaign.name} --seeds ${values.seeds} --seed ${values.seed}`;
+    const options = `--campaign ${campaign.name} --seeds ${seeds} --seed ${values.seed}`;
     keepResult(
       result,
       `npm run chaos -- ${options}${values.only === undefined ? '' : ` --only ${values.only}`}`,

@@ -35,5 +35,7 @@ export interface CampaignResult {
 export interface Campaign {
   name: string;
   describes: string;
+  /** How many seeds the whole programme gives it. */
+  seeds: number;
   run: (request: CampaignRequest) => Promise<CampaignResult>;
 }

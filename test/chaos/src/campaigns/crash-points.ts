@@ -12,6 +12,7 @@ import { judgeRun } from './judge-run.ts';
 export const crashPoints: Campaign = {
   name: 'crash-points',
   describes: 'SIGKILL at each named point of the code, for each kind of job',
+  seeds: 5,
   async run(request) {
     const startedAt = performance.now();
     const parts = await Promise.all([onStackOfTheirOwn(request), runBatchCrashes(request)]);

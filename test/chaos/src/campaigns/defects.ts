@@ -11,6 +11,7 @@ import type { PlantedDefect } from './planted-defects.ts';
 export const defects: Campaign = {
   name: 'defects',
   describes: 'planted defects: the checker must go red on each, and stay green without',
+  seeds: 1,
   async run(request) {
     const startedAt = performance.now();
     const stack = await startChaosStack({ workers: 2, configuration: defectsConfiguration });

@@ -17,6 +17,7 @@ const FUZZED_REQUESTS = 10_000;
 export const hostile: Campaign = {
   name: 'hostile',
   describes: '10,000 fuzzed requests, the matrix of routes and keys, private webhook addresses, canaries',
+  seeds: 1,
   async run(request) {
     const startedAt = performance.now();
     const runs: RunResult[] = [];

@@ -15,6 +15,7 @@ import { startLoad } from './load.ts';
 export const poison: Campaign = {
   name: 'poison',
   describes: 'jobs that kill their worker each time, a blocked event loop, 5 MB of prompt, a full disk',
+  seeds: 1,
   async run(request) {
     const startedAt = performance.now();
     const parts = await Promise.all([onOneStack(request), onFullDisk(request)]);

@@ -16,6 +16,7 @@ import type { ProviderFault } from './provider-fault-kinds.ts';
 export const providers: Campaign = {
   name: 'provider',
   describes: 'every fault of the simulator and of the network to it, at 20 % and at 100 % of the calls',
+  seeds: 2,
   async run(request) {
     const startedAt = performance.now();
     const lanes = await openLanes(request.seed);

@@ -16,6 +16,7 @@ const KILLS = 4;
 export const randomKills: Campaign = {
   name: 'random-kills',
   describes: 'SIGKILL, SIGTERM and SIGSTOP (5–30 s) on random processes while 200 mixed jobs run',
+  seeds: 50,
   async run(request) {
     const startedAt = performance.now();
     const seeds = Array.from({ length: request.seeds }, (_, index) => request.seed + index);

@@ -13,6 +13,7 @@ import type { StoreFault } from './store-fault.ts';
 export const stores: Campaign = {
   name: 'stores',
   describes: 'Redis and PostgreSQL killed, restarted, frozen, emptied, full, unreachable, away at the start',
+  seeds: 4,
   async run(request) {
     const startedAt = performance.now();
     const isLong = ({ lastsMs }: StoreFault): boolean => lastsMs > 15_000;

@@ -2,7 +2,8 @@ import type { CallFailure } from '@millrace/contracts';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decideOutcome } from './decide-outcome.ts';
-import type { Happening, Situation } from './decide-outcome.ts';
+import type { Happening } from './happening.ts';
+import type { Situation } from './situation.ts';
 
 const policy = {
   maxAttemptsPerTarget: 4,

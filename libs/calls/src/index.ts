@@ -4,15 +4,11 @@ export { chooseTarget } from './choose-target.ts';
 export type { ChosenTarget, TargetChoice, TargetView } from './choose-target.ts';
 export { createBatchPorts } from './create-batch-ports.ts';
 export { createProviders, isListed } from './create-providers.ts';
-export { decideOutcome, longWaitMs } from './decide-outcome.ts';
-export type {
-  AbortReason,
-  Happening,
-  LastResort,
-  Outcome,
-  OutcomePolicy,
-  Situation,
-} from './decide-outcome.ts';
+export { decideOutcome } from './decide-outcome.ts';
+export { longWaitMs } from './decide-wait.ts';
+export type { AbortReason, Happening } from './happening.ts';
+export type { Outcome, OutcomePolicy } from './outcome.ts';
+export type { LastResort, Situation } from './situation.ts';
 export { judgeAnswer, judgeError } from './judge-call.ts';
 export type { CallContext, JudgedCall } from './judge-call.ts';
 export { prepareCall } from './prepare-call.ts';

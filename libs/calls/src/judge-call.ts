@@ -5,7 +5,7 @@ import type { AttemptEnd, ClaimedStep } from '@millrace/ledger';
 import type { OutputValidators } from '@millrace/plans';
 import { CallAborted } from '@millrace/providers';
 import type { ProviderAnswer } from '@millrace/providers';
-import type { AbortReason, Happening } from './decide-outcome.ts';
+import type { AbortReason, Happening } from './happening.ts';
 import type { PreparedCall } from './prepare-call.ts';
 
 /** What happened, and what is to be said about the attempt. */

@@ -1,5 +1,5 @@
 import type { AttemptEnd, ClaimedStep, NextState, StepOutcome } from '@millrace/ledger';
-import type { Outcome } from './decide-outcome.ts';
+import type { Outcome } from './outcome.ts';
 
 /** A decision as the ledger records it. `poolOf` names the pool of the target that a step moves to. */
 export function toStepOutcome(

@@ -1,0 +1,37 @@
+import type { CallFailure, Json } from '@millrace/contracts';
+
+/** What came of a claim, as far as the decision needs it. */
+export type Happening =
+  | { kind: 'answered'; output: Json; meanLogprob?: number }
+  | {
+      kind: 'misfit';
+      answer: string;
+      feedback: string;
+      fingerprint: string;
+      truncated: boolean;
+      /** Where the step wants fewer repairs than the policy allows. */
+      maxRepairs?: number;
+    }
+  | { kind: 'refused'; message: string; failure: CallFailure }
+  | { kind: 'failed'; message: string; failure: CallFailure; retryAfterMs: number | null }
+  /** We ended the call ourselves. */
+  | { kind: 'aborted'; reason: AbortReason }
+  /** An earlier holder sent the call and its answer was never recorded. */
+  | { kind: 'lost_answer' }
+  /** The worker died too often while it held this step. */
+  | { kind: 'deadly' }
+  /** The configuration gives its target to another pool than the one that the step waited in. */
+  | { kind: 'misplaced' }
+  /** The call may not leave yet. */
+  | { kind: 'must_wait'; delayMs: number }
+  /** The target's breaker is open: it is in trouble, as other calls have seen; or it was switched off. */
+  | { kind: 'closed'; delayMs: number }
+  /** The call alone is larger than what its pool may send in a minute. */
+  | { kind: 'too_large'; dimension: string; limit: number; requested: number }
+  | { kind: 'over_cap' }
+  /** The job has a cap and nobody knows what the call can cost. */
+  | { kind: 'unpriced' }
+  | { kind: 'unexpected'; message: string };
+
+/** Why we ended a call ourselves: this worker stops, the job was cancelled, or the claim was lost to another worker. */
+export type AbortReason = 'shutdown' | 'cancelled' | 'lost';

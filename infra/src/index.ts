@@ -5,6 +5,7 @@ export type { SupervisedProcess, StopReport } from './local/supervise-process.ts
 export { PortInUseError } from './network/start-on-port.ts';
 export { startEmbeddedPostgres, type EmbeddedPostgres } from './postgres/start-embedded-postgres.ts';
 export { DirectoryInUseError, ownDirectory } from './processes/own-directory.ts';
+export { freeze } from './processes/freeze.ts';
 export { identifyProcess, isSameProcessRunning, type ProcessIdentity } from './processes/process-identity.ts';
 export { readLines } from './processes/read-lines.ts';
 export {

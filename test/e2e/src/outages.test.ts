@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { freeze } from '@millrace/infra';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { waitFor, withTimeout } from '@millrace/test-support';
 import { completedCalls } from './completed-calls.ts';
-import { freeze } from './freeze.ts';
 import { createHttpClient } from './http-client.ts';
 import type { JobObject } from './http-client.ts';
 import { mixedJob } from './mixed-jobs.ts';

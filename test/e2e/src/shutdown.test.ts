@@ -1,8 +1,8 @@
+import { freeze } from '@millrace/infra';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { waitFor, withTimeout } from '@millrace/test-support';
 import type { SpawnedApp } from '@millrace/test-support';
-import { freeze } from './freeze.ts';
 import { createHttpClient } from './http-client.ts';
 import { simulatedProvider } from './simulated-provider.ts';
 import { listeningUrl, startTestStack } from './start-stack.ts';

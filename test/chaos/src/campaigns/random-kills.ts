@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { freeze } from '@millrace/infra';
 import { seededRandom } from '../seeded-random.ts';
 import type { SeededRandom } from '../seeded-random.ts';
-import { freeze } from '../stack/freeze.ts';
 import { startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';

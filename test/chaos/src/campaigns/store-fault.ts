@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { freeze } from '../stack/freeze.ts';
+import { freeze } from '@millrace/infra';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
 
 /** Something that can befall a store. */

@@ -1,6 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Stops a process and everything below it (SIGSTOP), as a machine that hangs; returns what lets it go on. */
+/**
+ * For tests, on Linux: stops a process and everything below it (SIGSTOP), as a machine that hangs; returns what lets it go
+ * on. Those that have ended are passed over.
+ */
 export function freeze(pid: number): () => void {
   const frozen = [pid, ...descendantsOf(pid)];
   for (const each of frozen) send(each, 'SIGSTOP');

@@ -4,14 +4,7 @@ export { gather } from './gather.ts';
 export { acceptJobs } from './jobs/accept-jobs.ts';
 export type { NewJob, AcceptResult } from './jobs/accept-jobs.ts';
 export { advanceJob, advanceJobs } from './jobs/advance-job.ts';
-export type {
-  RecordedStep,
-  JobState,
-  NewStep,
-  Placement,
-  AdvanceDecision,
-  AdvanceResult,
-} from './jobs/advance-job.ts';
+export type { AdvanceDecision, AdvanceResult } from './jobs/advance-job.ts';
 export type { StoredEvent } from './jobs/append-events.ts';
 export { cancelJob } from './jobs/cancel-job.ts';
 export { countOpenCalls } from './jobs/count-open-calls.ts';
@@ -21,8 +14,10 @@ export { findAccepted } from './jobs/find-accepted.ts';
 export { findEvents } from './jobs/find-events.ts';
 export { findJob } from './jobs/find-job.ts';
 export type { JobRecord } from './jobs/job-row.ts';
+export type { NewStep, Placement } from './jobs/insert-steps.ts';
 export { listJobs } from './jobs/list-jobs.ts';
 export type { JobFilter } from './jobs/list-jobs.ts';
+export type { JobState, RecordedStep } from './jobs/lock-jobs.ts';
 export { resolveHeldSteps } from './jobs/resolve-held.ts';
 export type { Resolution } from './jobs/resolve-held.ts';
 export { toJobObject } from './jobs/to-job-object.ts';
@@ -147,6 +142,7 @@ export { findOpenLines, loadLines } from './batches/load-lines.ts';
 export type { OpenLine } from './batches/load-lines.ts';
 export { measureBatches } from './batches/measure-batches.ts';
 export type { BatchReadings } from './batches/measure-batches.ts';
+export { noteAnswered } from './batches/note-answered.ts';
 export { noteBatch } from './batches/note-batch.ts';
 export type { BatchNews } from './batches/note-batch.ts';
 export { openBatch } from './batches/open-batch.ts';

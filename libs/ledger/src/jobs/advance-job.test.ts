@@ -9,7 +9,8 @@ import { advance, complete, newStep, openTestLedger, waitFor } from '../testing/
 import type { TestLedger } from '../testing/open-test-ledger.ts';
 import { completed, failed, outcome } from '../testing/outcomes.ts';
 import { advanceJob, advanceJobs } from './advance-job.ts';
-import type { AdvanceDecision, JobState } from './advance-job.ts';
+import type { AdvanceDecision } from './advance-job.ts';
+import type { JobState } from './lock-jobs.ts';
 import { cancelJob } from './cancel-job.ts';
 import { failJob } from './fail-job.ts';
 import { findEvents } from './find-events.ts';

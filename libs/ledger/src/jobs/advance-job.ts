@@ -38,12 +38,13 @@ const WAIT = `
 WITH counted AS (
   SELECT job_id, count(*) FILTER (WHERE status <> 'cancelled')::int AS known,
     count(*) FILTER (WHERE status NOT IN ('completed', 'failed', 'cancelled'))::int AS open,
-    bool_or(status = 'held') AS holds
+    bool_or(status = 'held') AS holds, bool_or(lane = 'batch') AS in_batch
   FROM steps WHERE job_id = ANY ($1) GROUP BY job_id
 )
 UPDATE jobs SET
   status = CASE WHEN c.holds THEN 'requires_action' ELSE 'in_progress' END,
   started_at = coalesce(started_at, now()), steps_known = coalesce(c.known, 0), steps_open = coalesce(c.open, 0),
+  placed_in_batch = placed_in_batch OR coalesce(c.in_batch, false),
   wake_at = deadline_at, wake_count = 0
 FROM unnest($1::text[]) AS w (id) LEFT JOIN counted c ON c.job_id = w.id
 WHERE jobs.id = w.id RETURNING jobs.id, steps_open`;

@@ -88,6 +88,26 @@ describe('a list of jobs', () => {
     expect(await list({ type: 'call', before: 'job_0', limit: 2, status: 'queued' })).toBe('64');
   });
 
+  it('of the batch lane has what was placed there, and what was asked for and is not placed yet', async () => {
+    const placement = { lane: 'batch' as const, reason: 'deadline_allows', escapeAt: null, shape: null };
+    const steps = (key: string) => [{ key, target: 'openai/gpt-6-luna', placement }];
+    await ledger.addJob({ tenantId: 'rider', id: 'job_a', lane: 'auto' }, steps('call'));
+    await ledger.addJob({ tenantId: 'rider', id: 'job_b', lane: 'auto' }, [
+      { key: 'call', target: 'openai/gpt-6-luna' },
+    ]);
+    await ledger.addJob({ tenantId: 'rider', id: 'job_c', lane: 'batch' });
+    const inBatch = { tenantId: 'rider', lane: 'batch' };
+    expect(await list(inBatch)).toBe('ca');
+    expect(await list({ ...inBatch, limit: 1 })).toBe('c+');
+    expect(await list({ ...inBatch, before: 'job_a' })).toBe('c');
+    expect(await list({ tenantId: 'rider', lane: 'auto' })).toBe('ba');
+    // Where it goes later changes nothing.
+    await database.query(
+      "UPDATE steps SET status = 'pending', lane = 'realtime', wake_at = now() WHERE job_id = 'job_a'",
+    );
+    expect(await list(inBatch)).toBe('ca');
+  });
+
   it('takes text of the client as text', async () => {
     expect(await list({ metadata: { "'; DROP TABLE jobs --": '"' } })).toBe('');
     expect(await list({ type: "' OR true --" })).toBe('');

@@ -18,28 +18,37 @@ export interface JobFilter {
   limit: number;
 }
 
-const list = (comparison: '<' | '>', direction: 'ASC' | 'DESC') => `
+const ANY_LANE = '($4::text IS NULL OR lane = $4)';
+/** Also jobs that chose no lane and were placed in it; the words of the index `jobs_batch_lane`. */
+const BATCH_LANE = "$4::text = 'batch' AND (lane = 'batch' OR placed_in_batch)";
+
+const list = (comparison: '<' | '>', direction: 'ASC' | 'DESC', lane: string) => `
 SELECT ${jobColumns} FROM jobs
 WHERE tenant_id = $1
   AND ($2::text IS NULL OR status = $2)
   AND ($3::text IS NULL OR type = $3)
-  AND ($4::text IS NULL OR lane = $4)
+  AND ${lane}
   AND ($5::jsonb = '{}' OR metadata @> $5 AND metadata <> '{}')
   AND ($6::float8 IS NULL OR created_at > to_timestamp($6 / 1000))
   AND ($7::float8 IS NULL OR created_at < to_timestamp($7 / 1000))
   AND ($8::text IS NULL OR id ${comparison} $8)
 ORDER BY id ${direction} LIMIT $9`;
 
-const OLDER = list('<', 'DESC');
-const NEWER = list('>', 'ASC');
+const OLDER = list('<', 'DESC', ANY_LANE);
+const NEWER = list('>', 'ASC', ANY_LANE);
+const OLDER_IN_BATCH = list('<', 'DESC', BATCH_LANE);
+const NEWER_IN_BATCH = list('>', 'ASC', BATCH_LANE);
 
-/** One page of a tenant's jobs, newest first, and whether there are more in the direction of travel. */
+/**
+ * One page of a tenant's jobs, newest first, and whether there are more in the direction of travel. The lane `batch` also
+ * lists jobs that `auto` placed there, with one call at least.
+ */
 export async function listJobs(
   database: Queryable,
   filter: JobFilter,
 ): Promise<{ jobs: JobRecord[]; hasMore: boolean }> {
   const backwards = filter.before !== null;
-  const rows = await database.query<JobRow>(backwards ? NEWER : OLDER, [
+  const rows = await database.query<JobRow>(statementFor(filter), [
     filter.tenantId,
     filter.status,
     filter.type,
@@ -52,4 +61,9 @@ export async function listJobs(
   ]);
   const jobs = rows.slice(0, filter.limit).map(toJobRecord);
   return { jobs: backwards ? jobs.reverse() : jobs, hasMore: rows.length > filter.limit };
+}
+
+function statementFor({ lane, before }: JobFilter): string {
+  if (lane === 'batch') return before === null ? OLDER_IN_BATCH : NEWER_IN_BATCH;
+  return before === null ? OLDER : NEWER;
 }

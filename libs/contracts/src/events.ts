@@ -99,5 +99,6 @@ export const sseEventSchema = z
     error: jobErrorSchema.optional(),
     steps_done: z.int().optional(),
     steps_known: z.int().optional(),
+    steps_answered: z.int().optional(),
   })
   .meta({ id: 'JobStreamEvent' });

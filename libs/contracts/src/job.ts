@@ -145,6 +145,10 @@ export const jobObjectSchema = z
     progress: z.object({
       steps_done: z.int(),
       steps_known: z.int(),
+      steps_answered: z.int().meta({
+        description:
+          'Steps that are done, and those that a provider is known to have answered in a batch that has not ended.',
+      }),
       queue_position: z.int().nullable(),
       eta_seconds: z.number().nullable(),
     }),

@@ -19,6 +19,7 @@ export function newJobObject(job: NewJob, createdAt: number, forecast: JobForeca
     finishedAt: null,
     stepsKnown: 0,
     stepsDone: 0,
+    stepsAnswered: 0,
     maxCostMicroUsd: job.maxCostMicroUsd,
     costMicroUsd: 0,
     inputTokens: 0,

@@ -1,6 +1,6 @@
 import { RetryableError, TerminalError } from '@millrace/contracts';
 import { crashPoint } from '@millrace/faults';
-import { isBatchWanted } from '@millrace/ledger';
+import { isBatchWanted, noteAnswered } from '@millrace/ledger';
 import type { BatchOutcome, BatchRecord } from '@millrace/ledger';
 import type { BatchPhase, BatchPort, ProviderBatch } from '@millrace/providers';
 import { pollDelayMs } from './backoff.ts';
@@ -10,6 +10,7 @@ import type { LaneDependencies } from './lane-dependencies.ts';
 import { LEASE_MS } from './lease.ts';
 import { note } from './note.ts';
 import { giveBackAll } from './release.ts';
+import { tell } from './tell.ts';
 
 /** A vendor may be late with declaring a batch expired; beyond this nobody waits for it. */
 export const GRACE_MS = 3_600_000;
@@ -17,6 +18,8 @@ export const GRACE_MS = 3_600_000;
 const MOST_MISSES = 10;
 /** A vendor's list may lag behind a creation this long; a batch that it does not show is one that is not there yet. */
 const NOT_YET_MS = 10 * 60_000;
+/** How many jobs hear of each look: those with the most lines. */
+const MOST_TOLD = 200;
 
 /** Looks at a running batch. The batch as the vendor shows it when it has ended, null while it has not. */
 export async function pollBatch(
@@ -49,6 +52,9 @@ export async function pollBatch(
   const cancelRequestedAt = await cancelUnwanted(dependencies, port, batch);
   const wakeInMs = pollDelayMs(batch.polls, dependencies.settings.longestPollMs, dependencies.random());
   await note(dependencies, batch, { ...seen, ...cancelRequestedAt, wakeInMs });
+  if (batch.certain && (counts?.completed ?? 0) > (batch.countsCompleted ?? 0)) {
+    await tell(dependencies, { events: await noteAnswered(dependencies.database, batch, MOST_TOLD) });
+  }
   return null;
 }
 

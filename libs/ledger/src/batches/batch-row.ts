@@ -30,6 +30,8 @@ export interface BatchRecord {
   expiresAt: number | null;
   endedAt: number | null;
   cancelRequestedAt: number | null;
+  /** Lines that the vendor said were answered when it was last looked at; null while it has not told. */
+  countsCompleted: number | null;
   /** What the vendor says it has billed, where it sums it up. */
   vendorUsage: { inputTokens: number; outputTokens: number } | null;
 }
@@ -37,7 +39,8 @@ export interface BatchRecord {
 /** The columns of {@link BatchRecord}, of `provider_batches b`. */
 export const batchColumns = `b.id, b.provider, b.model, b.target, b.status, b.outcome, b.phase, b.provider_batch_id,
   b.certain, b.handles, b.line_count, b.bytes, b.estimated_tokens, b.fence, b.tries, b.polls, b.created_at,
-  b.submitted_at, b.expires_at, b.ended_at, b.cancel_requested_at, b.vendor_input_tokens, b.vendor_output_tokens`;
+  b.submitted_at, b.expires_at, b.ended_at, b.cancel_requested_at, b.vendor_input_tokens, b.vendor_output_tokens,
+  b.counts_completed`;
 
 /** A row of {@link batchColumns} as the driver gives it. */
 export interface BatchRow {
@@ -62,6 +65,7 @@ export interface BatchRow {
   expires_at: number | null;
   ended_at: number | null;
   cancel_requested_at: number | null;
+  counts_completed: number | null;
   vendor_input_tokens: number | null;
   vendor_output_tokens: number | null;
 }
@@ -93,6 +97,7 @@ export function toBatchRecord(row: BatchRow): BatchRecord {
     expiresAt: row.expires_at,
     endedAt: row.ended_at,
     cancelRequestedAt: row.cancel_requested_at,
+    countsCompleted: row.counts_completed,
     vendorUsage: inputTokens === null || outputTokens === null ? null : { inputTokens, outputTokens },
   };
 }

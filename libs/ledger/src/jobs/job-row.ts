@@ -17,6 +17,8 @@ export interface JobRecord {
   finishedAt: number | null;
   stepsKnown: number;
   stepsDone: number;
+  /** Those done, and those that providers are known to have answered in batches that are not read yet. */
+  stepsAnswered: number;
   maxCostMicroUsd: number | null;
   costMicroUsd: number;
   inputTokens: number;
@@ -33,7 +35,7 @@ export interface JobRecord {
 
 /** The columns of {@link JobRecord}, for a SELECT from `jobs`. */
 export const jobColumns = `id, tenant_id, type, status, priority, lane, on_late, metadata, deadline_at, created_at, started_at,
-  finished_at, steps_known, steps_done, max_cost_micro_usd, cost_micro_usd, input_tokens, cached_input_tokens,
+  finished_at, steps_known, steps_done, greatest(steps_answered, steps_done) AS steps_answered, max_cost_micro_usd, cost_micro_usd, input_tokens, cached_input_tokens,
   output_tokens, reasoning_tokens, calls, ambiguous_calls, degraded, output, error, erased_at`;
 
 /** A row of {@link jobColumns} as the driver gives it. */
@@ -52,6 +54,7 @@ export interface JobRow {
   finished_at: number | null;
   steps_known: number;
   steps_done: number;
+  steps_answered: number;
   max_cost_micro_usd: number | null;
   cost_micro_usd: number;
   input_tokens: number;
@@ -83,6 +86,7 @@ export function toJobRecord(row: JobRow): JobRecord {
     finishedAt: row.finished_at,
     stepsKnown: row.steps_known,
     stepsDone: row.steps_done,
+    stepsAnswered: row.steps_answered,
     maxCostMicroUsd: row.max_cost_micro_usd,
     costMicroUsd: row.cost_micro_usd,
     inputTokens: row.input_tokens,

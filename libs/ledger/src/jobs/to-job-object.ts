@@ -27,6 +27,7 @@ export function toJobObject(record: JobRecord, forecast: JobForecast = NO_FORECA
     on_late: record.onLate,
     progress: {
       steps_done: record.stepsDone,
+      steps_answered: record.stepsAnswered,
       steps_known: record.stepsKnown,
       queue_position: forecast.queuePosition,
       eta_seconds: forecast.etaSeconds,

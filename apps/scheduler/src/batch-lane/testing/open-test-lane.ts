@@ -2,7 +2,7 @@ import { createProviders } from '@millrace/calls';
 import { loadConfig } from '@millrace/config';
 import type { Charge } from '@millrace/contracts';
 import { claimBatches, createKnownDurations, migrate } from '@millrace/ledger';
-import type { BatchRecord, Placement } from '@millrace/ledger';
+import type { BatchRecord, Placement, StoredEvent } from '@millrace/ledger';
 import { createOutputValidators } from '@millrace/plans';
 import { createLogger, createMetrics } from '@millrace/telemetry';
 import { createTestDatabase } from '@millrace/test-support';
@@ -23,8 +23,14 @@ export interface TestLane {
   ledger: TestLedger;
   vendor: ScriptedVendor;
   dependencies: LaneDependencies;
-  /** Steps that were woken in realtime and who paid for them, jobs that were woken, and errors that were reported. */
-  heard: { steps: string[]; charges: (Charge | null)[]; jobs: Set<string>; errors: unknown[] };
+  /** Steps that were woken in realtime and who paid for them, jobs that were woken, events that were published, and errors that were reported. */
+  heard: {
+    steps: string[];
+    charges: (Charge | null)[];
+    jobs: Set<string>;
+    events: StoredEvent[];
+    errors: unknown[];
+  };
   /** A job that waits for steps of the batch lane. */
   addJob(keys?: readonly string[], change?: Partial<NewJob>, placement?: Partial<Placement>): Promise<string>;
   collect(): Promise<void>;
@@ -47,7 +53,7 @@ export async function openTestLane(settings: Partial<LaneSettings> = {}): Promis
   const { providers, catalogue } = createProviders(config);
   const vendor = createScriptedVendor();
   const metrics = createMetrics('scheduler');
-  const heard: TestLane['heard'] = { steps: [], charges: [], jobs: new Set(), errors: [] };
+  const heard: TestLane['heard'] = { steps: [], charges: [], jobs: new Set(), events: [], errors: [] };
   const dependencies: LaneDependencies = {
     database,
     producer: {
@@ -59,7 +65,9 @@ export async function openTestLane(settings: Partial<LaneSettings> = {}): Promis
         wakes.forEach((wake) => heard.jobs.add(wake.jobId)),
       enqueueDeliveries: async () => undefined,
     } as unknown as LaneDependencies['producer'],
-    publisher: { publishEvents: async () => undefined } as unknown as LaneDependencies['publisher'],
+    publisher: {
+      publishEvents: async (events: readonly StoredEvent[]) => void heard.events.push(...events),
+    } as unknown as LaneDependencies['publisher'],
     ports: new Map([['openai', vendor]]),
     providers,
     catalogue,

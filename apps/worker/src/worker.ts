@@ -6,30 +6,14 @@ import { createBatchPorts, createProviders, isListed, splitTarget } from '@millr
 import { createFleet } from '@millrace/capacity';
 import { poolOf, tokensPerMinuteOf, weightOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
-import { deliveryWakeSchema, jobWakeSchema, stepWakeSchema } from '@millrace/contracts';
 import type { Service } from '@millrace/contracts';
-import {
-  createKnownDurations,
-  failJob,
-  findEarlierAnswer,
-  findLastSequence,
-  openDatabase,
-  renewClaims,
-} from '@millrace/ledger';
+import { createKnownDurations, findEarlierAnswer, findLastSequence, renewClaims } from '@millrace/ledger';
 import { createOutputValidators, createSplitCache, defaultPlanLimits } from '@millrace/plans';
-import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
+import { closeRedis, keyNames } from '@millrace/redis';
 import { announce, closeOnStop, createOperationsServer } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
-import {
-  createConsumer,
-  createLiveFeed,
-  createLivePublisher,
-  createProducer,
-  jobsQueue,
-  poolQueue,
-  webhooksQueue,
-} from '@millrace/transport';
-import type { Consumer } from '@millrace/transport';
+import { createLiveFeed, createLivePublisher, createProducer } from '@millrace/transport';
+import { createCallConsumers } from './calls/create-call-consumers.ts';
 import { createClaims } from './calls/claims.ts';
 import { createLedgerGateway } from './calls/ledger-gateway.ts';
 import { openBook } from './calls/open-book.ts';
@@ -41,20 +25,20 @@ import type { RunCallDependencies } from './calls/run-call.ts';
 import { createFleetMember } from './fleet/fleet-member.ts';
 import { createPoolMeter } from './fleet/pool-meter.ts';
 import { createAdvancer } from './jobs/create-advancer.ts';
+import { createJobConsumer } from './jobs/create-job-consumer.ts';
 import { createLanePlacer } from './jobs/lane-placer.ts';
 import type { AdvanceDependencies } from './jobs/create-advancer.ts';
 import { openRouting } from './routing/open-routing.ts';
+import { openStores } from './open-stores.ts';
 import { createPatience } from './patience.ts';
 import { createTaskGroup } from './task-group.ts';
 import { createWorkStop } from './work-stop.ts';
+import { createDeliveryConsumer } from './webhooks/create-delivery-consumer.ts';
 import { defaultDeliverySettings, deliverWebhook } from './webhooks/deliver.ts';
+import type { DeliveryDependencies } from './webhooks/deliver.ts';
 
-const JOBS_AT_A_TIME = 48;
 /** What one advance may render; it is escaped twice on its way into the ledger, and nothing else runs meanwhile. */
 const MOST_RENDERED_CHARACTERS = 32_000_000;
-const DELIVERIES_AT_A_TIME = 32;
-/** A plan that took its process down this often is given up. */
-const MOST_STALLS = 3;
 
 /** Puts the worker together: what runs, in the order in which it starts. */
 export function createWorker(config: Config, log: Logger, metrics: Metrics): Service[] {
@@ -68,21 +52,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     onError(err);
   };
 
-  const database = openDatabase({
-    url: config.databaseUrl,
-    maxConnections: setting.MILLRACE_DATABASE_CONNECTIONS,
-    connectTimeoutMs: 5_000,
-    statementTimeoutMs: 15_000,
-    applicationName: 'millrace-worker',
-    onIdleError: onError,
-  });
-  const connect = (role: 'worker' | 'producer' | 'subscriber') =>
-    connectRedis({ url: config.redisUrl, role, name: `millrace-worker-${role}`, onError });
-  const [consumerRedis, producerRedis, subscriberRedis] = [
-    connect('worker'),
-    connect('producer'),
-    connect('subscriber'),
-  ];
+  const { database, heartbeats, redis } = openStores(config, onError);
 
   const { providers, catalogue } = createProviders(config);
   const pools = [...config.pools.values()]
@@ -91,7 +61,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
   const isUsable = (target: string): boolean => providers.has(splitTarget(target).provider);
   const poolOfTarget = (target: string): string => poolOf(config.pools, target);
   const producer = createProducer({
-    redis: producerRedis,
+    redis: redis.producer,
     names,
     pools,
     weightOf: (tier) => weightOf(config.tiers, tier),
@@ -99,22 +69,13 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     onError,
   });
   const publisher = createLivePublisher({
-    redis: producerRedis,
+    redis: redis.producer,
     names,
     onError,
     findLastSequence: (jobId) => findLastSequence(database, jobId),
   });
-  const feed = createLiveFeed({ subscriber: subscriberRedis, reader: producerRedis, names, onError });
+  const feed = createLiveFeed({ subscriber: redis.subscriber, reader: redis.producer, names, onError });
   const leaseMs = setting.MILLRACE_LEASE;
-  // Heartbeats have a connection of their own and must not hang for longer than they are apart.
-  const heartbeats = openDatabase({
-    url: config.databaseUrl,
-    maxConnections: 1,
-    connectTimeoutMs: leaseMs / 3,
-    statementTimeoutMs: Math.max(1_000, Math.round(leaseMs / 3)),
-    applicationName: 'millrace-worker-heartbeat',
-    onIdleError: onError,
-  });
   const claims = createClaims({
     leaseMs,
     renew: (steps) => renewClaims(heartbeats, steps, leaseMs),
@@ -125,7 +86,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
   const labelOf = (target: string): string =>
     isListed(config, providers, catalogue, target) ? target : `${splitTarget(target).provider}/other`;
   const { capacity, breakers, estimator, renewal } = openBook({
-    redis: producerRedis,
+    redis: redis.producer,
     names,
     pools: config.pools,
     leaseMs,
@@ -138,8 +99,8 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     config,
     database,
     producer,
-    redis: producerRedis,
-    subscriber: subscriberRedis,
+    redis: redis.producer,
+    subscriber: redis.subscriber,
     names,
     capacity,
     breakers,
@@ -183,7 +144,6 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
   };
   const usualDurations = createUsualDurations();
   const reportCall = createCallReporter(log, metrics, labelOf);
-  const consumers = new Map<string, Consumer>();
   const meter = createPoolMeter(pools);
   const ledger = createLedgerGateway(database, worker, leaseMs);
   const advanceJob = createAdvancer(advancing);
@@ -230,68 +190,43 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     pause: (ms) => pause(ms),
   };
 
+  const delivering: DeliveryDependencies = {
+    database,
+    enqueueDelivery: (id, fence, delayMs) => producer.enqueueDeliveries([{ deliveryId: id, fence, delayMs }]),
+    log,
+    onTry: ({ outcome, durationMs }) => {
+      metrics.deliveries.inc({ outcome });
+      metrics.deliverySeconds.observe(durationMs / 1_000);
+    },
+    now: Date.now,
+    random: Math.random,
+    lookup,
+    settings: { ...defaultDeliverySettings, listedHosts: setting.MILLRACE_ALLOW_PRIVATE_WEBHOOKS },
+  };
+
   const stopping = new AbortController();
   const patiently = createPatience({ stopping: stopping.signal, onError });
-  const consume = { redis: consumerRedis, names, onError, onFailure: onError };
-  const jobs = createConsumer({
-    ...consume,
-    queue: jobsQueue,
-    concurrency: JOBS_AT_A_TIME,
-    payload: jobWakeSchema,
-    handle: async ({ jobId }, { stalls }) => {
-      if (stalls < MOST_STALLS) return patiently(() => advanceJob(jobId, { apart: stalls > 0 }));
-      const error = { code: 'worker_crashed', message: 'The worker died each time it worked on this plan.' };
-      const finished = await failJob(database, jobId, error);
-      if (!finished) return;
-      advancing.onFinished(finished);
-      await publisher.publishEvents(finished.events);
-      await calling.enqueueDeliveries(finished.deliveryIds);
-    },
+  const consuming = { redis: redis.consumer, names, onError };
+  const jobs = createJobConsumer({
+    ...consuming,
+    database,
+    advanceJob: (jobId, options) => patiently(() => advanceJob(jobId, options)),
+    onFinished: advancing.onFinished,
+    publisher,
+    enqueueDeliveries: calling.enqueueDeliveries,
   });
-  const webhooks = createConsumer({
-    ...consume,
-    queue: webhooksQueue,
-    concurrency: DELIVERIES_AT_A_TIME,
-    payload: deliveryWakeSchema,
-    handle: async ({ deliveryId }) => {
-      const delivering = () =>
-        deliverWebhook(
-          {
-            database,
-            enqueueDelivery: (id, fence, delayMs) =>
-              producer.enqueueDeliveries([{ deliveryId: id, fence, delayMs }]),
-            log,
-            onTry: ({ outcome, durationMs }) => {
-              metrics.deliveries.inc({ outcome });
-              metrics.deliverySeconds.observe(durationMs / 1_000);
-            },
-            now: Date.now,
-            random: Math.random,
-            lookup,
-            settings: { ...defaultDeliverySettings, listedHosts: setting.MILLRACE_ALLOW_PRIVATE_WEBHOOKS },
-          },
-          deliveryId,
-        );
-      await patiently(delivering);
-    },
+  const webhooks = createDeliveryConsumer({
+    ...consuming,
+    deliver: (deliveryId) => patiently(async () => void (await deliverWebhook(delivering, deliveryId))),
   });
-  for (const pool of pools) {
-    const consumer = createConsumer({
-      ...consume,
-      queue: poolQueue(pool),
-      concurrency: setting.MILLRACE_WORKER_CONCURRENCY,
-      payload: stepWakeSchema,
-      handle: async (wake) => {
-        metrics.callsUnderWay.inc({ pool });
-        const ended = meter.begin(pool);
-        await patiently(() => runCall(calling, wake)).finally(() => {
-          ended();
-          metrics.callsUnderWay.dec({ pool });
-        });
-      },
-    });
-    consumers.set(pool, consumer);
-  }
+  const consumers = createCallConsumers({
+    ...consuming,
+    pools,
+    concurrency: setting.MILLRACE_WORKER_CONCURRENCY,
+    meter,
+    callsUnderWay: metrics.callsUnderWay,
+    runCall: (wake) => patiently(() => runCall(calling, wake)),
+  });
 
   return [
     closeOnStop('database', async () => {
@@ -299,7 +234,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     }),
     closeOnStop('redis', async () => {
       await producer.close();
-      await Promise.all([consumerRedis, producerRedis, subscriberRedis].map(closeRedis));
+      await Promise.all(Object.values(redis).map(closeRedis));
     }),
     createOperationsServer({
       host: setting.MILLRACE_HOST,
@@ -307,7 +242,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
       metrics,
       problems: async () => {
         await database.query('SELECT 1');
-        return consumerRedis.status === 'ready' ? [] : ['redis cannot be reached'];
+        return redis.consumer.status === 'ready' ? [] : ['redis cannot be reached'];
       },
       onListening: (url) => announce(log, { url }, 'listening'),
     }),
@@ -331,7 +266,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     }),
     // Last, and so the first to stop: a worker that ends its calls leaves its share to the others.
     createFleetMember({
-      fleet: createFleet({ redis: producerRedis, names }),
+      fleet: createFleet({ redis: redis.producer, names }),
       // A process that starts again in its container has the number of the one before.
       worker: `${worker}-${randomUUID().slice(0, 8)}`,
       capacity: setting.MILLRACE_WORKER_CONCURRENCY,

@@ -29,15 +29,18 @@ export async function ownInAnotherProcess(
   return { pid, serverPid, kill: () => child.kill('SIGKILL') };
 }
 
-/** For tests, on Linux: kills the guard of a server, which is the only other process in its process group. */
+/**
+ * For tests, on Linux: kills the guard of a server, which is the only process in the server's process group that is
+ * not its child. PostgreSQL's children leave the group, but only a moment after they were forked.
+ */
 export async function killGuardOf(serverPid: number): Promise<void> {
   let killed = 0;
   for (const entry of await readdir('/proc')) {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === serverPid) continue;
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-    const [, , processGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    if (Number(processGroup) !== serverPid) continue;
+    const [, parent, processGroup] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    if (Number(processGroup) !== serverPid || Number(parent) === serverPid) continue;
     process.kill(pid, 'SIGKILL');
     killed += 1;
   }

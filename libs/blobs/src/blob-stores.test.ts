@@ -2,10 +2,11 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { BlobStoreUnavailable } from './blob-store.ts';
 import type { BlobStore } from './blob-store.ts';
 import { createBlobStore } from './create-blob-store.ts';
+import { createS3Store } from './s3-store.ts';
 import { startScriptedS3 } from './testing/scripted-s3.ts';
 import type { ScriptedS3 } from './testing/scripted-s3.ts';
 
@@ -142,5 +143,45 @@ describe('an S3 bucket that fails', () => {
     expect(s3.openUploads()).toBe(0);
     expect(s3.requests.slice(before)).toHaveLength(5);
     expect(await store.read('seven')).toBeNull();
+  });
+});
+
+describe('an S3 bucket that accepts and is silent', () => {
+  const openHasty = (): BlobStore =>
+    createS3Store({ ...s3, endpoint: s3.url, bucket: 'bucket', prefix: '', requestMs: 200, idleMs: 200 });
+
+  it('fails every request in time, whatever is asked', async () => {
+    const store = openHasty();
+    for (const ask of [
+      () => store.read('eight'),
+      () => store.remove('eight'),
+      () => store.write('eight', pieces(Buffer.from('x'))),
+    ]) {
+      s3.answerWith('silence');
+      await expect(ask()).rejects.toThrow(BlobStoreUnavailable);
+    }
+  });
+
+  it('fails a content that stands still in the middle, and hangs up', async () => {
+    const store = openHasty();
+    await store.write('nine', pieces(Buffer.alloc(MIB)));
+    s3.answerWith('stall');
+    const before = await s3.connections();
+    const content = await store.read('nine');
+    await expect(buffer(content!.stream)).rejects.toThrow('stood still for 200 ms');
+    await vi.waitFor(async () => expect(await s3.connections()).toBeLessThanOrEqual(before), 5_000);
+    expect((await read(store, 'nine'))?.length).toBe(MIB);
+  });
+
+  it('does not take a reader’s own slowness for a silence of the store', async () => {
+    const store = openHasty();
+    await store.write('ten', pieces(Buffer.alloc(4 * MIB)));
+    const content = await store.read('ten');
+    let bytes = 0;
+    for await (const piece of content!.stream as AsyncIterable<Uint8Array>) {
+      if (bytes === 0) await new Promise((resolve) => setTimeout(resolve, 400));
+      bytes += piece.length;
+    }
+    expect(bytes).toBe(4 * MIB);
   });
 });

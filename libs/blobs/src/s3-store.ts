@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
-import type { ReadableStream } from 'node:stream/web';
 import { AwsClient } from 'aws4fetch';
 import { BlobStoreUnavailable, checkBlobKey } from './blob-store.ts';
 import type { BlobStore } from './blob-store.ts';
 import { inParts } from './in-parts.ts';
+import { limitIdle } from './limit-idle.ts';
 
 /** Where an S3-compatible store is, and who asks. */
 export interface S3Options {
@@ -16,12 +16,17 @@ export interface S3Options {
   prefix: string;
   accessKeyId: string;
   secretAccessKey: string;
+  /** How long one request may take in all its tries, and how long a content that is read may stand still. */
+  requestMs?: number;
+  idleMs?: number;
 }
 
 /** S3 wants 5 MiB at least in every part but the last; this is what one write holds in memory. */
 const PART_BYTES = 8 * 1024 * 1024;
-/** Of one request that sends a part or asks for something small. */
-const REQUEST_MS = 120_000;
+/** Of one request that sends a part or asks for something small, until its answer begins. */
+const REQUEST_MS = 60_000;
+/** Between two pieces of a content. */
+const IDLE_MS = 20_000;
 /** Tries again after 429 and 5xx, with backoff. */
 const RETRIES = 4;
 
@@ -30,6 +35,7 @@ const RETRIES = 4;
  * multipart upload; one that a crash interrupted stays invisible, and a lifecycle rule of the bucket removes its parts.
  */
 export function createS3Store(options: S3Options): BlobStore {
+  const { requestMs = REQUEST_MS, idleMs = IDLE_MS } = options;
   const client = new AwsClient({
     accessKeyId: options.accessKeyId,
     secretAccessKey: options.secretAccessKey,
@@ -48,7 +54,7 @@ export function createS3Store(options: S3Options): BlobStore {
     method: string,
     url: string,
     wanted: readonly number[],
-    request: { body?: Uint8Array | string; headers?: Record<string, string>; untimed?: true } = {},
+    request: { body?: Uint8Array | string; headers?: Record<string, string>; signal?: AbortSignal } = {},
   ): Promise<Response> {
     const { body, headers } = request;
     const answer = await client
@@ -56,7 +62,7 @@ export function createS3Store(options: S3Options): BlobStore {
         method,
         headers: { ...headers, ...(body === undefined ? {} : { 'X-Amz-Content-Sha256': sha256(body) }) },
         ...(body === undefined ? {} : { body }),
-        ...(request.untimed ? {} : { signal: AbortSignal.timeout(REQUEST_MS) }),
+        signal: request.signal ?? AbortSignal.timeout(requestMs),
       })
       .catch((error: unknown) => {
         throw new BlobStoreUnavailable(`${method} did not get through`, error);
@@ -107,16 +113,24 @@ export function createS3Store(options: S3Options): BlobStore {
     async read(key, fromByte = 0) {
       // 416: the content ends where the reading was to begin.
       const headers: Record<string, string> = fromByte > 0 ? { range: `bytes=${fromByte}-` } : {};
-      const answer = await ask('GET', urlOf(key), [200, 206, 404, 416], { headers, untimed: true });
+      const reading = new AbortController();
+      // The whole may take as long as its reader likes; only its beginning is timed here.
+      const late = setTimeout(() => reading.abort(new Error('no answer in time')), requestMs);
+      const answer = await ask('GET', urlOf(key), [200, 206, 404, 416], {
+        headers,
+        signal: reading.signal,
+      }).finally(() => clearTimeout(late));
       if (answer.status === 404 || answer.status === 416 || !answer.body) {
         await answer.body?.cancel();
         return answer.status === 404 ? null : { bytes: fromByte, stream: Readable.from([]) };
       }
       const length = Number(answer.headers.get('content-length') ?? 0);
-      return {
-        bytes: answer.status === 206 ? fromByte + length : length,
-        stream: Readable.fromWeb(answer.body as ReadableStream<Uint8Array>),
-      };
+      const pieces = answer.body[Symbol.asyncIterator]();
+      const stream = Readable.from(
+        limitIdle(pieces, idleMs, () => reading.abort()),
+        { objectMode: false },
+      );
+      return { bytes: answer.status === 206 ? fromByte + length : length, stream };
     },
 
     async remove(key) {

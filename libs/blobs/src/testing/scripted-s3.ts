@@ -15,10 +15,17 @@ export interface ScriptedS3 {
   openUploads(): number;
   /** `METHOD /path?query` of every request that was let in. */
   requests: readonly string[];
-  /** The next requests are answered so: a status, or `late_error` for a completion that fails with status 200. */
-  answerWith(...answers: (number | 'as_usual' | 'late_error')[]): void;
+  /**
+   * The next requests are answered so: a status, `late_error` for a completion that fails with status 200, `silence` for none
+   * at all, `stall` for the first half of a content and nothing more.
+   */
+  answerWith(...answers: ScriptedAnswer[]): void;
+  /** Connections that are open. */
+  connections(): Promise<number>;
   stop(): Promise<void>;
 }
+
+type ScriptedAnswer = number | 'as_usual' | 'late_error' | 'silence' | 'stall';
 
 /** Listens on a free port of 127.0.0.1. */
 export async function startScriptedS3(): Promise<ScriptedS3> {
@@ -30,7 +37,7 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
   const objects = new Map<string, Buffer>();
   const uploads = new Map<string, Map<number, Buffer>>();
   const requests: string[] = [];
-  const scripted: (number | 'as_usual' | 'late_error')[] = [];
+  const scripted: ScriptedAnswer[] = [];
   let uploadCount = 0;
 
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -42,6 +49,7 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
     requests.push(`${request.method} ${request.url}`);
     const script = scripted.shift();
     if (typeof script === 'number') return void response.writeHead(script).end('<Error/>');
+    if (script === 'silence') return;
     const key = url.pathname;
     const uploadId = url.searchParams.get('uploadId');
     switch (request.method) {
@@ -86,7 +94,9 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
         const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
         if (from > 0 && from >= object.length) return void response.writeHead(416).end();
         const rest = object.subarray(from);
-        return void response.writeHead(from > 0 ? 206 : 200, { 'content-length': rest.length }).end(rest);
+        response.writeHead(from > 0 ? 206 : 200, { 'content-length': rest.length });
+        if (script === 'stall') return void response.write(rest.subarray(0, rest.length / 2));
+        return void response.end(rest);
       }
     }
   };
@@ -102,6 +112,10 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
     openUploads: () => uploads.size,
     requests,
     answerWith: (...answers) => void scripted.push(...answers),
+    connections: () =>
+      new Promise((resolve, reject) =>
+        server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+      ),
     async stop() {
       server.closeAllConnections();
       await new Promise<void>((resolve) => server.close(() => resolve()));

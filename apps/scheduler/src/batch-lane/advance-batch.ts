@@ -104,7 +104,7 @@ async function handBack(
       return;
     }
     dependencies.onError(error);
-    const isSent = batch.status === 'running' || batch.status === 'reading';
+    const isSent = batch.status === 'running' || batch.status === 'reading' || batch.phase !== null;
     // The vendor may not have let us look for all that time (a key that was revoked): nobody waits for that without end.
     if (isSent && batch.tries >= MOST_FAILURES && isLongOver(dependencies, batch)) {
       await escapeWholeBatch(dependencies, batch.id, 'batch_stuck');

@@ -1,4 +1,4 @@
-import { splitTarget } from '@millrace/calls';
+import { asksForVectors, splitTarget } from '@millrace/calls';
 import {
   findCollected,
   findRouteOverrides,
@@ -44,7 +44,11 @@ export async function collect(dependencies: LaneDependencies, durations: KnownDu
       const wake = await tryShape(database, { target, shape });
       if (wake) await tell(dependencies, { wakes: [wake] });
     }
-    if (port && plan.submitShapes.length > 0) await submitAll(dependencies, port, plan, readings);
+    if (!port) continue;
+    // A batch has one endpoint.
+    for (const submitShapes of Map.groupBy(plan.submitShapes, asksForVectors).values()) {
+      await submitAll(dependencies, port, { ...plan, submitShapes }, readings);
+    }
   }
 }
 

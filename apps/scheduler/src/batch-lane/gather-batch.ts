@@ -20,6 +20,8 @@ export interface GatheredBatch {
 /** How much more fits into a batch, and what one line may have where nothing else is enqueued. */
 interface Room {
   lines: number;
+  /** Texts to embed. */
+  inputs: number;
   bytes: number;
   tokens: number;
   mostTokens: number;
@@ -39,6 +41,7 @@ export async function gatherBatch(
   const { database, settings, holder } = dependencies;
   const room: Room = {
     lines: Math.min(settings.maxLines, port.limits.maxRequests),
+    inputs: port.limits.maxEmbeddingInputs ?? Infinity,
     bytes: port.limits.maxBytes,
     tokens: tokens.left,
     mostTokens: tokens.limit,
@@ -109,7 +112,8 @@ function fit(
     }
     const line = firstLine + lines.length;
     const bytes = Buffer.byteLength(port.toLine(lineName(batchId, line), prepared.call)) + 1;
-    if (bytes > room.bytes || inputTokens > room.tokens) {
+    const inputs = prepared.call.embedding ? prepared.call.messages.length : 0;
+    if (bytes > room.bytes || inputs > room.inputs || inputTokens > room.tokens) {
       // What fits at another time waits for it.
       const isTooLarge = bytes > port.limits.maxBytes || inputTokens > room.mostTokens;
       if (!isTooLarge) return { lines, refused, full: true };
@@ -117,6 +121,7 @@ function fit(
       continue;
     }
     room.lines -= 1;
+    room.inputs -= inputs;
     room.bytes -= bytes;
     room.tokens -= inputTokens;
     lines.push({

@@ -91,7 +91,7 @@ async function disown(dependencies: LaneDependencies, batch: BatchRecord): Promi
   await note(dependencies, batch, {
     status: 'submitting',
     phase: 'submitting',
-    providerBatchId: null,
+    forgets: true,
     certain: true,
     handles: {},
     wakeInMs: 0,

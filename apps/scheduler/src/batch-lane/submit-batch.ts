@@ -1,16 +1,18 @@
 import { TerminalError } from '@millrace/contracts';
 import { crashPoint, hasDefect } from '@millrace/faults';
 import { prepareCall } from '@millrace/calls';
-import { countOpenLines, findKnownBatches, findLines, findUnwantedLines } from '@millrace/ledger';
+import { countOpenLines, findLines, findUnwantedLines, isBatchWanted } from '@millrace/ledger';
 import type { BatchRecord } from '@millrace/ledger';
 import type { BatchPort, ProviderBatch } from '@millrace/providers';
 import { backoffMs, pollDelayMs } from './backoff.ts';
+import { findCreated } from './find-created.ts';
 import { finishBatch } from './finish-batch.ts';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { LEASE_MS } from './lease.ts';
 import { lineName } from './line-name.ts';
 import { note } from './note.ts';
 import { giveBack, giveBackAll } from './release.ts';
+import type { Giving } from './release.ts';
 
 const LINES_AT_A_TIME = 200;
 /** Our own word for the phase: from here on the vendor may have the batch. */
@@ -18,6 +20,11 @@ const SENDING = 'submitting';
 /** The vendor was asked once and had no such batch. */
 const NOT_FOUND = 'not_found';
 const SETTLE_MS = 5_000;
+const LEFT_OUT: Giving = {
+  reason: 'left_out',
+  message: 'The line was not sent: nothing waited for it any more.',
+  batchTakesMs: null,
+};
 
 /**
  * Submits a batch, or adopts it where an earlier try has already created it: a batch created twice is a defect. `signal`
@@ -32,12 +39,16 @@ export async function submitBatch(
   const isRepeated = batch.phase === SENDING || batch.phase === NOT_FOUND;
   if (isRepeated && !hasDefect('submit-batch-twice')) {
     const found = await findCreated(dependencies, port, batch);
+    if (found === 'undecided') {
+      return note(dependencies, batch, { wakeInMs: dependencies.settings.longestPollMs });
+    }
     if (found) return adopt(dependencies, batch, found.batch, found.certain);
     // What a dying process has sent may still be on its way through the vendor.
     if (batch.phase === SENDING) return note(dependencies, batch, { phase: NOT_FOUND, wakeInMs: SETTLE_MS });
   }
-  const lineCount = await leaveOutUnwanted(dependencies, batch);
-  if (lineCount === 0) return finishBatch(dependencies, port, batch, { outcome: 'abandoned' });
+  if (!isRepeated) await leaveOutUnwanted(dependencies, batch);
+  if (!(await isBatchWanted(dependencies.database, batch.id))) return abandon(dependencies, port, batch);
+  const lineCount = await countLines(dependencies, batch);
 
   await note(dependencies, batch, { phase: SENDING, lineCount, wakeInMs: LEASE_MS });
   crashPoint('batch.before-upload', batch.id);
@@ -63,26 +74,10 @@ export async function submitBatch(
     crashPoint('batch.after-create', batch.id);
     await adopt(dependencies, batch, created, true);
   } catch (error) {
-    if (!(error instanceof TerminalError)) throw error;
-    await refused(dependencies, port, batch, error);
+    // What may have been created is looked for before anything else is done about it.
+    if (!(error instanceof TerminalError) || error.failure.maybeBilled) throw error;
+    await refused(dependencies, port, { ...batch, handles }, error);
   }
-}
-
-/** What an interrupted try has created at the vendor, if anything. */
-async function findCreated(
-  { database }: LaneDependencies,
-  port: BatchPort,
-  batch: BatchRecord,
-): Promise<{ batch: ProviderBatch; certain: boolean } | null> {
-  const { id: batchId, lineCount, createdAt: since } = batch;
-  const found = await port.find({ batchId, lineCount, since });
-  const certain = found.find((each) => each.certain);
-  if (certain) return certain;
-  const ids = found.map((each) => each.batch.providerBatchId);
-  const known = await findKnownBatches(database, batch.provider, ids);
-  const unknown = found.filter((each) => !known.includes(each.batch.providerBatchId));
-  // The first one after our intent; its results will tell whether it is ours.
-  return unknown.toSorted((a, b) => a.batch.createdAt - b.batch.createdAt)[0] ?? null;
 }
 
 async function adopt(
@@ -116,20 +111,27 @@ async function adopt(
   );
 }
 
-/** Before anything is uploaded, lines whose steps have left or were cancelled are left out. Returns how many remain. */
-async function leaveOutUnwanted(dependencies: LaneDependencies, batch: BatchRecord): Promise<number> {
-  const { database } = dependencies;
-  // What is uploaded already is what will be created.
-  if (Object.keys(batch.handles).length > 0) return batch.lineCount;
+/**
+ * Before anything is sent, lines whose steps have left or were cancelled are left out. Not later: where the vendor keeps nothing of
+ * ours, what an earlier try may have created is recognised by the number of its lines.
+ */
+async function leaveOutUnwanted(dependencies: LaneDependencies, batch: BatchRecord): Promise<void> {
   for (;;) {
-    const lines = await findUnwantedLines(database, batch.id, LINES_AT_A_TIME);
-    if (lines.length === 0) return countOpenLines(database, batch.id);
-    await giveBack(dependencies, batch, lines, {
-      reason: 'left_out',
-      message: 'The line was not sent: nothing waited for it any more.',
-      batchTakesMs: null,
-    });
+    const lines = await findUnwantedLines(dependencies.database, batch.id, LINES_AT_A_TIME);
+    if (lines.length === 0) return;
+    await giveBack(dependencies, batch, lines, LEFT_OUT);
   }
+}
+
+/** How many lines will be created: those of the uploaded file, or those that have no outcome. */
+async function countLines({ database }: LaneDependencies, batch: BatchRecord): Promise<number> {
+  return Object.keys(batch.handles).length > 0 ? batch.lineCount : countOpenLines(database, batch.id);
+}
+
+/** The vendor has no such batch, and nothing in it is wanted any more. */
+async function abandon(dependencies: LaneDependencies, port: BatchPort, batch: BatchRecord): Promise<void> {
+  await giveBackAll(dependencies, batch, LEFT_OUT);
+  await finishBatch(dependencies, port, batch, { outcome: 'abandoned' });
 }
 
 /** The lines of a batch as the vendor wants them, read from the ledger page by page. */

@@ -6,7 +6,9 @@ export interface BatchNews {
   status?: BatchStatus;
   outcome?: BatchOutcome;
   phase?: string;
-  providerBatchId?: string | null;
+  /** The vendor's batch was not ours: its id, times, counts and end are forgotten. */
+  forgets?: boolean;
+  providerBatchId?: string;
   certain?: boolean;
   handles?: Record<string, string>;
   lineCount?: number;
@@ -25,31 +27,33 @@ export interface BatchNews {
 
 const NOTE = `
 UPDATE provider_batches SET
-  status = coalesce(n.status, provider_batches.status), outcome = coalesce(n.outcome, provider_batches.outcome),
+  status = coalesce(n.status, provider_batches.status), outcome = coalesce(n.outcome, known.outcome),
   phase = coalesce(n.phase, provider_batches.phase),
-  provider_batch_id = CASE WHEN n.forget_id THEN NULL ELSE coalesce(n.provider_batch_id, provider_batches.provider_batch_id) END,
+  provider_batch_id = coalesce(n.provider_batch_id, known.provider_batch_id),
   certain = coalesce(n.certain, provider_batches.certain), handles = coalesce(n.handles::json, provider_batches.handles),
   line_count = coalesce(n.line_count, provider_batches.line_count),
-  submitted_at = coalesce(provider_batches.submitted_at, to_timestamp(n.submitted_at / 1000)),
-  expires_at = coalesce(to_timestamp(n.expires_at / 1000), provider_batches.expires_at),
-  ended_at = coalesce(provider_batches.ended_at, to_timestamp(n.ended_at / 1000)),
-  cancel_requested_at = coalesce(provider_batches.cancel_requested_at, to_timestamp(n.cancel_requested_at / 1000)),
-  counts_total = coalesce(n.counts_total, provider_batches.counts_total),
-  counts_completed = coalesce(n.counts_completed, provider_batches.counts_completed),
-  counts_failed = coalesce(n.counts_failed, provider_batches.counts_failed),
-  failure_code = coalesce(n.failure_code, provider_batches.failure_code),
-  failure_message = coalesce(n.failure_message, provider_batches.failure_message),
-  vendor_input_tokens = coalesce(n.vendor_input_tokens, provider_batches.vendor_input_tokens),
-  vendor_output_tokens = coalesce(n.vendor_output_tokens, provider_batches.vendor_output_tokens),
+  submitted_at = coalesce(known.submitted_at, to_timestamp(n.submitted_at / 1000)),
+  expires_at = coalesce(to_timestamp(n.expires_at / 1000), known.expires_at),
+  ended_at = coalesce(known.ended_at, to_timestamp(n.ended_at / 1000)),
+  cancel_requested_at = coalesce(known.cancel_requested_at, to_timestamp(n.cancel_requested_at / 1000)),
+  counts_total = coalesce(n.counts_total, known.counts_total),
+  counts_completed = coalesce(n.counts_completed, known.counts_completed),
+  counts_failed = coalesce(n.counts_failed, known.counts_failed),
+  failure_code = coalesce(n.failure_code, known.failure_code),
+  failure_message = coalesce(n.failure_message, known.failure_message),
+  vendor_input_tokens = coalesce(n.vendor_input_tokens, known.vendor_input_tokens),
+  vendor_output_tokens = coalesce(n.vendor_output_tokens, known.vendor_output_tokens),
   tries = coalesce(n.tries, provider_batches.tries),
   polls = provider_batches.polls + CASE WHEN n.polled THEN 1 ELSE 0 END,
   wake_at = now() + n.wake_in_ms * interval '1 millisecond'
 FROM json_to_record($3) AS n (
-  status text, outcome text, phase text, provider_batch_id text, forget_id boolean, certain boolean, handles text,
+  status text, outcome text, phase text, provider_batch_id text, forgets boolean, certain boolean, handles text,
   line_count int, submitted_at float8, expires_at float8, ended_at float8, cancel_requested_at float8, counts_total int,
   counts_completed int, counts_failed int, failure_code text, failure_message text, vendor_input_tokens bigint,
   vendor_output_tokens bigint, tries int, polled boolean, wake_in_ms float8)
-WHERE id = $1 AND fence = $2 AND provider_batches.status <> 'ended' RETURNING id`;
+-- Nothing is known any more of a vendor's batch that was not ours.
+LEFT JOIN (SELECT * FROM provider_batches WHERE id = $1) AS known ON NOT n.forgets
+WHERE provider_batches.id = $1 AND provider_batches.fence = $2 AND provider_batches.status <> 'ended' RETURNING provider_batches.id`;
 
 /**
  * Writes down what is learned of a batch; false when the claim is lost, and then nothing is written. `ended_at`,
@@ -74,7 +78,7 @@ function toRow(news: BatchNews) {
     outcome: news.outcome,
     phase: news.phase,
     provider_batch_id: news.providerBatchId,
-    forget_id: news.providerBatchId === null,
+    forgets: news.forgets ?? false,
     certain: news.certain,
     handles: news.handles && JSON.stringify(news.handles),
     line_count: news.lineCount,

@@ -148,6 +148,7 @@ describe('a lost batch', () => {
       'GET /v1/messages/batches?limit=100&after_id=others': () => ({
         data: [
           ended({ expired: 2 }, results('vanished')),
+          ended({ succeeded: 2 }, results('gone')),
           vendorBatch({ id: 'older', created_at: new Date(now - 3_600_000).toISOString() }),
         ],
         has_more: true,
@@ -156,12 +157,14 @@ describe('a lost batch', () => {
       'GET /results/ours': (_request, response) => void response.end(line('bat_01-1').repeat(2)),
       'GET /results/others': (_request, response) => void response.end(line('bat_02-1').repeat(2)),
       'GET /results/vanished': (_request, response) => void response.end(''),
+      'GET /results/gone': (_request, response) => refuse(response, 404, { type: 'not_found_error' }),
     };
     const found = await port.find({ batchId: 'bat_01', lineCount: 2, since: now });
     expect(found.map(({ batch, certain }) => [batch.providerBatchId, certain])).toEqual([
       ['running', false],
       ['ours', true],
       ['vanished', false],
+      ['gone', false],
     ]);
   });
 });

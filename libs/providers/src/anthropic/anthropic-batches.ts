@@ -1,4 +1,5 @@
 import type Anthropic from '@anthropic-ai/sdk';
+import { TerminalError } from '@millrace/contracts';
 import { z } from 'zod';
 import { askVendor, expectShape, isNotFound, notYet } from '../batches/ask-vendor.ts';
 import type { BatchVendor } from '../batches/ask-vendor.ts';
@@ -73,6 +74,7 @@ export function createAnthropicBatchPort(
 
 /** The vendor checks requests only when it works on them, up to a day later. */
 function refuse(call: ProviderCall): string | null {
+  if (call.embedding) return 'Anthropic has no embeddings';
   if (call.maxOutputTokens < 1) return 'Anthropic refuses max_tokens of 0 in batches';
   return call.messages.length === 0 ? 'Anthropic refuses a request without messages' : null;
 }
@@ -166,8 +168,13 @@ async function proveOwner(
   batchId: string,
 ): Promise<boolean | null> {
   if (!('resultsUrl' in batch.handles)) return null;
-  for await (const { customId } of results(batch, new AbortController().signal)) {
-    return customId.startsWith(batchId);
+  try {
+    for await (const { customId } of results(batch, new AbortController().signal)) {
+      return customId.startsWith(batchId);
+    }
+  } catch (error) {
+    // Of a batch whose results have vanished nobody will ever tell; the search must not end with it.
+    if (!(error instanceof TerminalError)) throw error;
   }
   return null;
 }

@@ -1,6 +1,7 @@
 import type Anthropic from '@anthropic-ai/sdk';
 import type { RawMessageStreamEvent } from '@anthropic-ai/sdk/resources/messages';
 import { Stream } from '@anthropic-ai/sdk/streaming';
+import { makeFailure } from '../failures/failure.ts';
 import type { Provider } from '../provider.ts';
 import type { ProviderOptions } from '../provider-options.ts';
 import { readAnthropicLimits } from '../rate-limit-headers/observed-limits.ts';
@@ -18,8 +19,25 @@ export function createAnthropicProvider(options: ProviderOptions, setup: Sending
   return {
     name: options.name,
     kind: 'anthropic',
-    call: (call, hooks) => sendCall(wire, setup, call, hooks),
+    call: (call, hooks) =>
+      call.embedding ? Promise.reject(noEmbeddings(options.name)) : sendCall(wire, setup, call, hooks),
   };
+}
+
+/** The intake refuses such calls; a route that was changed since may still bring one here. */
+function noEmbeddings(provider: string): Error {
+  return makeFailure(
+    { code: 'provider_refused_request', retry: false, scope: 'target', maybeBilled: false },
+    {
+      provider,
+      httpStatus: null,
+      providerCode: null,
+      providerRequestId: null,
+      usage: null,
+      detail: 'Anthropic has no embeddings',
+      retryAfterMs: null,
+    },
+  );
 }
 
 function messagesWire(client: Anthropic, now: () => number): VendorWire {

@@ -23,6 +23,12 @@ export interface ScriptedVendor extends BatchPort {
   end(phase?: BatchPhase): void;
   /** False: `find` cannot tell whose batch it is, as with Anthropic. */
   keepsMetadata: boolean;
+  /** True: without metadata, the results of a batch that has ended tell `find` whose it is. */
+  provesByResults: boolean;
+  /** False: the lines stand in the request that creates the batch, as with Anthropic, and nothing is known of an upload. */
+  keepsFiles: boolean;
+  /** Input files that were deleted. */
+  discardedFiles: string[];
 }
 
 export function answered(customId: string, text = `answer of ${customId}`): BatchLineResult {
@@ -82,6 +88,9 @@ export function createScriptedVendor(): ScriptedVendor {
     discarded: [],
     cancelled: [],
     keepsMetadata: true,
+    provesByResults: false,
+    keepsFiles: true,
+    discardedFiles: [],
     breakAt: () => null,
     answer: (customId) => answered(customId),
     refuse: () => null,
@@ -100,7 +109,7 @@ export function createScriptedVendor(): ScriptedVendor {
         file = `file_${vendor.uploads}`;
         files.set(file, ids);
         check('after-upload');
-        await progress.onUploaded({ inputFileId: file });
+        if (vendor.keepsFiles) await progress.onUploaded({ inputFileId: file });
       }
       check('before-create');
       const customIds = files.get(file) ?? [];
@@ -112,7 +121,7 @@ export function createScriptedVendor(): ScriptedVendor {
         expiresAt: Date.now() + 86_400_000,
         endedAt: null,
         failure: null,
-        handles: { inputFileId: file },
+        handles: vendor.keepsFiles ? { inputFileId: file } : {},
         usage: null,
       };
       vendor.batches.push({ shown, ours: submission.batchId, customIds });
@@ -125,7 +134,10 @@ export function createScriptedVendor(): ScriptedVendor {
           each.shown.createdAt >= since - 1000 &&
           (vendor.keepsMetadata ? each.ours === batchId : each.customIds.length === lineCount),
       );
-      return fits.map((each) => ({ batch: each.shown, certain: vendor.keepsMetadata }));
+      const isProven = (each: VendorBatch) => vendor.provesByResults && each.shown.endedAt !== null;
+      return fits
+        .filter((each) => !isProven(each) || each.ours === batchId)
+        .map((each) => ({ batch: each.shown, certain: vendor.keepsMetadata || isProven(each) }));
     },
     async retrieve(id) {
       check('retrieve');
@@ -147,6 +159,7 @@ export function createScriptedVendor(): ScriptedVendor {
     },
     async discard(batch) {
       vendor.discarded.push(batch.providerBatchId);
+      if (batch.handles['inputFileId']) vendor.discardedFiles.push(batch.handles['inputFileId']);
     },
     end(phase = 'completed') {
       for (const batch of vendor.batches) {

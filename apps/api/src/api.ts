@@ -1,7 +1,7 @@
 import { createBlobStore } from '@millrace/blobs';
 import type { BlobStore } from '@millrace/blobs';
 import { createFindOversize, createFleet } from '@millrace/capacity';
-import { poolOf } from '@millrace/config';
+import { createFindUnembeddable, poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import type { PlanNode, Service } from '@millrace/contracts';
 import { createKnownDurations, openDatabase } from '@millrace/ledger';
@@ -278,6 +278,7 @@ function createPlanCheck(config: Config): CheckPlan {
     return slash > 0 && config.providers.has(reference.model.slice(0, slash));
   };
   const findOversize = createFindOversize(config, (target) => poolOf(config.pools, target));
+  const findUnembeddable = createFindUnembeddable(config);
   return (plan: PlanNode) =>
-    checkPlan(plan, { limits: config.limits, isKnownTarget, findOversize, validators });
+    checkPlan(plan, { limits: config.limits, isKnownTarget, findOversize, findUnembeddable, validators });
 }

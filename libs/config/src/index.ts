@@ -2,6 +2,7 @@ export { ConfigError } from './config.ts';
 export type { Config, DegradedMode, PoolConfig, ProviderConfig, RetryPolicy, RouteConfig } from './config.ts';
 export { configFileSchema } from './config-file.ts';
 export type { ConfigFile } from './config-file.ts';
+export { createFindUnembeddable } from './find-unembeddable.ts';
 export { loadConfig, loadConfigOrExit } from './load-config.ts';
 export { overlayRoutes } from './overlay-routes.ts';
 export type { LiveRoute, LiveRoutes, LiveTarget } from './overlay-routes.ts';

@@ -51,6 +51,7 @@ export type { MicroUsd } from './money.ts';
 export { messageSchema, joinSchema, planNodeSchema, planNodeShapes } from './plan.ts';
 export type {
   CallNode,
+  EmbedNode,
   Escalation,
   ChainNode,
   RouterNode,

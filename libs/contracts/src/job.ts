@@ -83,7 +83,7 @@ const optionsShape = {
   metadata: z.record(z.string(), z.string()).default({}),
 };
 
-const [call, chain, router, fanOut, mapReduce] = planNodeShapes;
+const [call, chain, router, fanOut, mapReduce, embed] = planNodeShapes;
 
 /** The body of `POST /v1/jobs`: a plan node plus options. Unknown fields are refused with their path. */
 export const jobRequestSchema = z
@@ -93,6 +93,7 @@ export const jobRequestSchema = z
     z.strictObject({ ...router, ...optionsShape }),
     z.strictObject({ ...fanOut, ...optionsShape }),
     z.strictObject({ ...mapReduce, ...optionsShape }),
+    z.strictObject({ ...embed, ...optionsShape }),
   ])
   .meta({ id: 'JobRequest' });
 
@@ -133,7 +134,7 @@ export const jobObjectSchema = z
   .object({
     id: z.string(),
     object: z.literal('job'),
-    type: z.enum(['call', 'chain', 'router', 'fan_out', 'map_reduce']),
+    type: z.enum(['call', 'chain', 'router', 'fan_out', 'map_reduce', 'embed']),
     status: z.enum(jobStatuses),
     created_at: z.string(),
     started_at: z.string().nullable(),

@@ -93,6 +93,35 @@ const callShape = {
   escalate: escalateSchema.optional(),
 };
 
+/** OpenAI's limit of inputs in one request. */
+const MAX_EMBED_INPUTS = 2_048;
+/** Above the dimensions of every current model. */
+const MAX_DIMENSIONS = 8_192;
+
+const embedShape = {
+  type: z.literal('embed'),
+  route: callShape.route,
+  model: callShape.model,
+  text: z
+    .union([z.string().min(1), z.array(z.string().min(1)).min(1).max(MAX_EMBED_INPUTS)], {
+      error: `a text, or 1 to ${MAX_EMBED_INPUTS} texts, none empty; tokens are not taken`,
+    })
+    .meta({
+      description:
+        'Liquid template, or several: what is embedded. The output is one vector, or a list of them.',
+    }),
+  dimensions: z
+    .int()
+    .min(1)
+    .max(MAX_DIMENSIONS)
+    .optional()
+    .meta({ description: 'Numbers of each vector, for models that can shorten them.' }),
+  encoding_format: z
+    .enum(['float', 'base64'])
+    .optional()
+    .meta({ description: 'float (default): lists of numbers; base64: 32-bit floats, little endian.' }),
+};
+
 const nodeRef: z.ZodType<PlanNode> = z.lazy(() => planNodeSchema);
 const chainStepRef: z.ZodType<ChainStep> = z.lazy(() => chainStepSchema);
 
@@ -185,7 +214,16 @@ export interface MapReduceNode {
   map: PlanNode;
   reduce?: PlanNode | undefined;
 }
-export type PlanNode = CallNode | ChainNode | RouterNode | FanOutNode | MapReduceNode;
+/** Texts become vectors: one for a text, a list of them for a list. */
+export interface EmbedNode {
+  type: 'embed';
+  route?: string | undefined;
+  model?: string | undefined;
+  text: string | string[];
+  dimensions?: number | undefined;
+  encoding_format?: 'float' | 'base64' | undefined;
+}
+export type PlanNode = CallNode | ChainNode | RouterNode | FanOutNode | MapReduceNode | EmbedNode;
 export type ChainStep = PlanNode & { name: string };
 
 /** A node of a plan; unknown fields are refused with their path. */
@@ -196,6 +234,7 @@ export const planNodeSchema: z.ZodType<PlanNode> = z
     z.strictObject(routerShape).meta({ id: 'RouterNode' }),
     z.strictObject(fanOutShape).meta({ id: 'FanOutNode' }),
     z.strictObject(mapReduceShape).meta({ id: 'MapReduceNode' }),
+    z.strictObject(embedShape).meta({ id: 'EmbedNode' }),
   ])
   .meta({ id: 'PlanNode' });
 
@@ -207,8 +246,16 @@ const chainStepSchema: z.ZodType<ChainStep> = z
     z.strictObject({ ...named, ...routerShape }),
     z.strictObject({ ...named, ...fanOutShape }),
     z.strictObject({ ...named, ...mapReduceShape }),
+    z.strictObject({ ...named, ...embedShape }),
   ])
   .meta({ id: 'ChainStep' });
 
 /** The fields of each node type, for requests that are a node plus options. */
-export const planNodeShapes = [callShape, chainShape, routerShape, fanOutShape, mapReduceShape] as const;
+export const planNodeShapes = [
+  callShape,
+  chainShape,
+  routerShape,
+  fanOutShape,
+  mapReduceShape,
+  embedShape,
+] as const;

@@ -18,6 +18,17 @@ export const stepRequestSchema = z.object({
   stream: z.boolean(),
   /** Asks for the log probabilities of the answer's tokens. */
   logprobs: z.boolean().optional(),
+  /**
+   * Set where vectors are asked for instead of text: then each message is one input. `single`: the output is the one
+   * vector, not a list.
+   */
+  embedding: z
+    .object({
+      dimensions: z.int().min(1).nullable(),
+      encoding: z.enum(['float', 'base64']),
+      single: z.boolean(),
+    })
+    .optional(),
   /** Lowers the policy's number of repairs. */
   maxRepairs: z.int().min(0).optional(),
 });

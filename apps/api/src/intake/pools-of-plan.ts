@@ -1,4 +1,4 @@
-import type { CallNode, PlanNode } from '@millrace/contracts';
+import type { CallNode, EmbedNode, PlanNode } from '@millrace/contracts';
 
 /** Where calls may go: the pools of a route's targets and fallbacks, or of one model. */
 export type PoolsOf = (reference: Pick<CallNode, 'route' | 'model'>) => readonly string[];
@@ -13,9 +13,10 @@ export function poolsOfPlan(plan: PlanNode, poolsOf: PoolsOf): readonly (readonl
   return [...choices.values()];
 }
 
-function callsOf(node: PlanNode): CallNode[] {
+function callsOf(node: PlanNode): (CallNode | EmbedNode)[] {
   switch (node.type) {
     case 'call':
+    case 'embed':
       return [node];
     case 'chain':
       return node.steps.flatMap(callsOf);

@@ -1,4 +1,4 @@
-import type { CallNode } from '@millrace/contracts';
+import type { CallNode, EmbedNode } from '@millrace/contracts';
 import { checkOutputSchema } from './check-output-schema.ts';
 import type { PlanChecker } from './check-plan.ts';
 import { checkSystem, checkTemplate } from './check-template.ts';
@@ -17,21 +17,30 @@ export function checkCall(checker: PlanChecker, node: CallNode, path: string): v
     const at = joinPath(path, 'max_output_tokens');
     checker.problems.add('validation_failed', at, `at most ${maxOutputTokens} may be asked for`);
   }
-  checkSize(checker, node, path);
+  checkSize(checker, node, path, [
+    node.prompt ?? '',
+    node.system ?? '',
+    ...(node.messages ?? []).map(({ content }) => content),
+  ]);
 }
 
 /** One call that no minute of its limits can hold would wait for ever. */
-function checkSize({ findOversize, problems }: PlanChecker, node: CallNode, path: string): void {
+export function checkSize(
+  { findOversize, problems }: PlanChecker,
+  node: CallNode | EmbedNode,
+  path: string,
+  texts: readonly string[],
+): void {
   if (!findOversize) return;
-  const texts = [node.prompt, node.system, ...(node.messages ?? []).map(({ content }) => content)];
+  const asked = node.type === 'call' ? (node.max_output_tokens ?? null) : 0;
   const reason = findOversize({
     route: node.route,
     model: node.model,
-    characters: texts.reduce((sum, text) => sum + literalLength(text ?? ''), 0),
-    maxOutputTokens: node.max_output_tokens ?? null,
+    characters: texts.reduce((sum, text) => sum + literalLength(text), 0),
+    maxOutputTokens: asked,
   });
   if (reason === null) return;
-  const field = node.max_output_tokens === undefined ? '' : 'max_output_tokens';
+  const field = asked === null || node.type === 'embed' ? '' : 'max_output_tokens';
   problems.add('call_too_large', field === '' ? path : joinPath(path, field), `the call ${reason}`);
 }
 
@@ -40,7 +49,12 @@ function literalLength(template: string): number {
   return template.includes('{%') ? 0 : template.replaceAll(/\{\{.*?\}\}/gs, '').length;
 }
 
-function checkTarget(checker: PlanChecker, { route, model }: CallNode, path: string): void {
+/** Exactly one of route and model, and one that is configured. */
+export function checkTarget(
+  checker: PlanChecker,
+  { route, model }: Pick<CallNode, 'route' | 'model'>,
+  path: string,
+): void {
   const { problems, isKnownTarget } = checker;
   if (route === undefined && model === undefined) {
     problems.add('validation_failed', path, 'a call needs a route or a model');

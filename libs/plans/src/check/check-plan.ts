@@ -4,6 +4,7 @@ import type { OutputValidators } from '../output/output-validators.ts';
 import { createTemplateEngine } from '../templates/template-engine.ts';
 import type { TemplateEngine } from '../templates/template-engine.ts';
 import { checkCall } from './check-call.ts';
+import { checkEmbed, refuseEmbed } from './check-embed.ts';
 import { checkFanOut } from './check-fan-out.ts';
 import { checkMapReduce } from './check-map-reduce.ts';
 import { joinPath } from './join-path.ts';
@@ -24,6 +25,8 @@ export interface CheckPlanOptions {
     characters: number;
     maxOutputTokens: number | null;
   }) => string | null;
+  /** Why a route or a model cannot answer with vectors, null when it can. */
+  findUnembeddable?: (reference: { route: string | undefined; model: string | undefined }) => string | null;
   /** Compiles output schemas; one that lives as long as the process saves 15 ms for each plan that has any. */
   validators?: OutputValidators;
 }
@@ -37,6 +40,7 @@ export interface PlanChecker {
   readonly limits: RequestLimits;
   readonly isKnownTarget: CheckPlanOptions['isKnownTarget'];
   readonly findOversize: CheckPlanOptions['findOversize'];
+  readonly findUnembeddable: CheckPlanOptions['findUnembeddable'];
   readonly problems: PlanProblems;
   readonly templates: TemplateEngine;
   validators(): OutputValidators;
@@ -53,6 +57,7 @@ export function checkPlan(plan: PlanNode, options: CheckPlanOptions): PlanCheck 
     limits: options.limits,
     isKnownTarget: options.isKnownTarget,
     findOversize: options.findOversize,
+    findUnembeddable: options.findUnembeddable,
     problems: createPlanProblems(),
     templates: createTemplateEngine(options.limits),
     validators: () => (validators ??= createOutputValidators({ maxEntries: 1 })),
@@ -103,14 +108,23 @@ function checkNode(checker: PlanChecker, node: PlanNode, path: string): void {
     case 'chain':
       return checkNames(checker, node.steps, path);
     case 'router':
+      refuseEmbed(checker, node.classify, joinPath(path, 'classify'));
       if (Object.keys(node.routes).length === 0) {
         checker.problems.add('validation_failed', joinPath(path, 'routes'), 'at least one route is needed');
       }
       return;
     case 'fan_out':
+      refuseEmbed(
+        checker,
+        typeof node.join === 'object' ? node.join.judge : undefined,
+        joinPath(path, 'join.judge'),
+      );
       return checkFanOut(checker, node, path);
     case 'map_reduce':
+      refuseEmbed(checker, node.reduce, joinPath(path, 'reduce'));
       return checkMapReduce(checker, node, path);
+    case 'embed':
+      return checkEmbed(checker, node, path);
   }
 }
 
@@ -128,6 +142,7 @@ function checkNames(checker: PlanChecker, steps: readonly { name: string }[], pa
 function childNodes(node: PlanNode): { node: PlanNode; segment: string }[] {
   switch (node.type) {
     case 'call':
+    case 'embed':
       return [];
     case 'chain':
       return node.steps.map((step, index) => ({ node: step, segment: `steps[${index}]` }));

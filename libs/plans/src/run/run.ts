@@ -1,6 +1,7 @@
 import type { PlanNode, StepRequest } from '@millrace/contracts';
 import { runCall } from '../nodes/call.ts';
 import { runChain } from '../nodes/chain.ts';
+import { runEmbed } from '../nodes/embed.ts';
 import { runFanOut } from '../nodes/fan-out.ts';
 import { runMapReduce } from '../nodes/map-reduce.ts';
 import { runRouter } from '../nodes/router.ts';
@@ -108,5 +109,7 @@ function runNode(run: Run, node: PlanNode, place: Place): Promise<Settled> {
       return runFanOut(run, node, place);
     case 'map_reduce':
       return runMapReduce(run, node, place);
+    case 'embed':
+      return runEmbed(run, node, place);
   }
 }

@@ -1,0 +1,35 @@
+import type { EmbedNode, PlanNode } from '@millrace/contracts';
+import { checkSize, checkTarget } from './check-call.ts';
+import type { PlanChecker } from './check-plan.ts';
+import { checkTemplate } from './check-template.ts';
+import { joinPath } from './join-path.ts';
+
+/** 2,048 vectors of text-embedding-3-small: as numbers in JSON about 60 MB, which is held in memory as a whole. */
+const MAX_NUMBERS = 2_048 * 1_536;
+/** Where the call names none: those of text-embedding-3-small. */
+const USUAL_DIMENSIONS = 1_536;
+
+/** A call for vectors: one target, all of whose providers can embed, templates, and an output that can be kept. */
+export function checkEmbed(checker: PlanChecker, node: EmbedNode, path: string): void {
+  const { problems, findUnembeddable } = checker;
+  checkTarget(checker, node, path);
+  const reason = findUnembeddable?.({ route: node.route, model: node.model }) ?? null;
+  if (reason !== null) {
+    problems.add('validation_failed', joinPath(path, node.model === undefined ? 'route' : 'model'), reason);
+  }
+  const texts = typeof node.text === 'string' ? [node.text] : node.text;
+  for (const [index, text] of texts.entries()) {
+    checkTemplate(checker, text, joinPath(path, typeof node.text === 'string' ? 'text' : `text[${index}]`));
+  }
+  if (texts.length * (node.dimensions ?? USUAL_DIMENSIONS) > MAX_NUMBERS) {
+    const why = `the vectors would have more than ${MAX_NUMBERS} numbers altogether; ask for fewer at a time`;
+    problems.add('validation_failed', joinPath(path, 'text'), why);
+  }
+  checkSize(checker, node, path, texts);
+}
+
+/** Where a plan needs words, a vector cannot stand. */
+export function refuseEmbed(checker: PlanChecker, node: PlanNode | undefined, path: string): void {
+  if (node?.type !== 'embed') return;
+  checker.problems.add('validation_failed', path, 'a text is needed here, and "embed" answers with a vector');
+}

@@ -18,4 +18,4 @@ export { createRouteTable } from './route-table.ts';
 export type { RouteTable } from './route-table.ts';
 export { splitTarget } from './split-target.ts';
 export { toStepOutcome } from './to-step-outcome.ts';
-export { shapeOf } from './shape-of.ts';
+export { asksForVectors, shapeOf } from './shape-of.ts';

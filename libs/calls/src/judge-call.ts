@@ -1,11 +1,12 @@
 import { hasDefect } from '@millrace/faults';
-import { RetryableError, TerminalError } from '@millrace/contracts';
+import { errorCatalogue, RetryableError, TerminalError } from '@millrace/contracts';
 import type { TokenUsage } from '@millrace/contracts';
 import type { AttemptEnd, ClaimedStep } from '@millrace/ledger';
 import type { OutputValidators } from '@millrace/plans';
 import { CallAborted } from '@millrace/providers';
 import type { ProviderAnswer } from '@millrace/providers';
 import type { AbortReason, Happening } from './happening.ts';
+import { readVectors } from './judge-vectors.ts';
 import type { PreparedCall } from './prepare-call.ts';
 
 /** What happened, and what is to be said about the attempt. */
@@ -26,7 +27,12 @@ export interface CallContext {
 
 /** Judges an answer; it is checked against the output schema here, whatever the vendor promised. */
 export function judgeAnswer(context: CallContext, answer: ProviderAnswer): JudgedCall {
-  const happening = fit(answer, context.step, context.validators);
+  const wantsVectors = context.step.request.embedding !== undefined;
+  const vectors = wantsVectors ? readVectors(context.step.request, answer) : null;
+  if (wantsVectors && vectors === null)
+    return judgeError(context, unusableVectors(context, answer), undefined);
+  const happening: Happening =
+    vectors === null ? fit(answer, context.step, context.validators) : { kind: 'answered', output: vectors };
   const attempt = toEnd(context, {
     status: 'completed',
     providerRequestId: answer.providerRequestId,
@@ -130,6 +136,15 @@ function fit(answer: ProviderAnswer, step: ClaimedStep, validators: OutputValida
     truncated,
     ...(step.request.maxRepairs === undefined ? {} : { maxRepairs: step.request.maxRepairs }),
   };
+}
+
+function unusableVectors({ prepared }: CallContext, answer: ProviderAnswer): RetryableError {
+  const { providerRequestId, httpStatus, usage } = answer;
+  const { name } = prepared.provider;
+  const message = `${name}: ${errorCatalogue.provider_bad_answer.title}: the vectors do not fit the inputs`;
+  const failure = { code: 'provider_bad_answer', provider: name, httpStatus, providerCode: null } as const;
+  const rest = { providerRequestId, usage, maybeBilled: true, scope: 'call' } as const;
+  return new RetryableError(message, { ...failure, ...rest }, null);
 }
 
 /** What the list of attempts says of an answer that is not quite what was asked for. */

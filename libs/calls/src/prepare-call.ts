@@ -35,7 +35,9 @@ export function prepareCall(step: ClaimedStep, options: PrepareOptions): Prepare
   const priced = { kind: provider.kind, provider: provider.name, model };
   const facts = modelFacts(options.catalogue, priced);
   const { request, repair } = step;
-  const wanted = request.maxOutputTokens ?? options.defaultMaxOutputTokens;
+  const { embedding } = request;
+  // Vectors are not counted as output.
+  const wanted = embedding ? 0 : (request.maxOutputTokens ?? options.defaultMaxOutputTokens);
   const call: ProviderCall = {
     model,
     system: request.system,
@@ -43,6 +45,7 @@ export function prepareCall(step: ClaimedStep, options: PrepareOptions): Prepare
     output: request.output,
     maxOutputTokens: facts && facts.maxOutput > 0 ? Math.min(wanted, facts.maxOutput) : wanted,
     ...(step.lane === 'flex' ? { serviceTier: 'flex' as const } : {}),
+    ...(embedding ? { embedding: { dimensions: embedding.dimensions } } : {}),
     ...(request.logprobs === true ? { logprobs: true } : {}),
     requestTag: `${step.jobId}/${step.key}#${step.fence}`,
     timeoutMs: timeLeftMs(step, options),

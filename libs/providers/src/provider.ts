@@ -9,6 +9,7 @@ export interface ProviderCall {
   /** The vendor's own model name, without the provider's. */
   model: string;
   system: string | null;
+  /** Where vectors are asked for, each is one input. */
   messages: { role: 'user' | 'assistant'; content: string }[];
   /** JSON Schema that the answer must fit; the vendor is asked to enforce it where it can. */
   output: { schema: Record<string, unknown>; name: string } | null;
@@ -22,6 +23,8 @@ export interface ProviderCall {
   timeoutMs: number;
   /** OpenAI's `service_tier` for this call; other vendors ignore it. */
   serviceTier?: 'auto' | 'default' | 'flex' | 'priority' | null;
+  /** Asks for vectors instead of text, of so many numbers (null: as many as the model has). */
+  embedding?: { dimensions: number | null };
   /** Asks for log probabilities; vendors that have none (Anthropic) ignore it. */
   logprobs?: boolean;
 }
@@ -59,6 +62,8 @@ export interface ProviderAnswer {
   responseId: string | null;
   httpStatus: number;
   limits: ObservedLimits;
+  /** The vectors, in the order of the inputs: 32-bit floats, little endian, in base64. Only where they were asked for. */
+  embeddings?: string[];
   /** Mean of the natural log probabilities of the text's tokens; absent where the vendor told none. */
   meanLogprob?: number;
 }

@@ -12,5 +12,6 @@ export function estimateTokens(request: StepRequest, defaultMaxOutputTokens: num
     (sum, { content }) => sum + content.length,
     request.system?.length ?? 0,
   );
-  return Math.ceil(characters / CHARACTERS_PER_TOKEN) + (request.maxOutputTokens ?? defaultMaxOutputTokens);
+  const output = request.embedding ? 0 : (request.maxOutputTokens ?? defaultMaxOutputTokens);
+  return Math.ceil(characters / CHARACTERS_PER_TOKEN) + output;
 }

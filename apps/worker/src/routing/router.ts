@@ -125,6 +125,6 @@ function sizeOf(request: StepRequest, defaultMaxOutputTokens: number): CallSize 
   for (const { content } of request.messages) characters += content.length;
   return {
     inputTokens: characters / CHARACTERS_PER_TOKEN,
-    maxOutputTokens: request.maxOutputTokens ?? defaultMaxOutputTokens,
+    maxOutputTokens: request.embedding ? 0 : (request.maxOutputTokens ?? defaultMaxOutputTokens),
   };
 }

@@ -19,6 +19,8 @@ export interface BatchLimits {
   maxRequests: number;
   /** Bytes of all lines together. */
   maxBytes: number;
+  /** Texts of all lines together where they ask for vectors; absent where there is no such limit. */
+  maxEmbeddingInputs?: number;
   /** True where all lines of a batch must name the same model. */
   oneModel: boolean;
 }
@@ -63,7 +65,7 @@ export interface BatchSubmission {
   batchId: string;
   model: string;
   lineCount: number;
-  /** Lines as {@link BatchPort.toLine} made them; read once, never held together in memory where the vendor allows it. */
+  /** Lines as {@link BatchPort.toLine} made them, all for text or all for vectors; read once, never held together in memory where the vendor allows it. */
   lines: AsyncIterable<string>;
   /** What an earlier, interrupted try left at the vendor. */
   handles: Record<string, string>;

@@ -1,6 +1,7 @@
 import type OpenAI from 'openai';
 import type { ChatCompletionChunk } from 'openai/resources/chat/completions';
 import { Stream } from 'openai/streaming';
+import { embeddingsWire } from '../openai/embeddings-wire.ts';
 import { createOpenAIClient } from '../openai/openai-client.ts';
 import { explainOpenAIError } from '../openai/openai-errors.ts';
 import type { Provider } from '../provider.ts';
@@ -17,11 +18,13 @@ export function createChatProvider(options: ProviderOptions, setup: SendingSetup
   // The SDK would go to OpenAI, with a key that is not OpenAI's.
   if (!options.baseUrl)
     throw new TypeError(`provider ${options.name}: an OpenAI-compatible server needs a base URL`);
-  const wire = chatWire(createOpenAIClient(options));
+  const client = createOpenAIClient(options);
+  const wire = chatWire(client);
+  const vectors = embeddingsWire(client);
   return {
     name: options.name,
     kind: 'openai_compatible',
-    call: (call, hooks) => sendCall(wire, setup, call, hooks),
+    call: (call, hooks) => sendCall(call.embedding ? vectors : wire, setup, call, hooks),
   };
 }
 

@@ -11,21 +11,36 @@ import {
 import type { LineReading } from '../batches/line-result.ts';
 import type { BatchLineResult } from '../batches/batch-port.ts';
 import type { ProviderCall } from '../provider.ts';
+import { toEmbeddingsBody } from './embeddings-request.ts';
 import { judgeOpenAIError } from './openai-errors.ts';
+import { recordEmbeddings } from './record-embeddings.ts';
 import { recordResponse } from './record-response.ts';
 import { toResponsesBody } from './responses-request.ts';
 
-/** The one endpoint of our batches. */
-export const BATCH_ENDPOINT = '/v1/responses';
+/** The endpoints of our batches; a batch has one. */
+const TEXT_ENDPOINT = '/v1/responses';
+const VECTOR_ENDPOINT = '/v1/embeddings';
+export type BatchEndpoint = typeof TEXT_ENDPOINT | typeof VECTOR_ENDPOINT;
 
 /** A line of the input file. No `service_tier`: the batch is one. */
 export function toBatchLine(customId: string, call: ProviderCall): string {
   return JSON.stringify({
     custom_id: customId,
     method: 'POST',
-    url: BATCH_ENDPOINT,
-    body: toResponsesBody(call),
+    ...(call.embedding
+      ? { url: VECTOR_ENDPOINT, body: toEmbeddingsBody(call) }
+      : { url: TEXT_ENDPOINT, body: toResponsesBody(call) }),
   });
+}
+
+/** Where a line that {@link toBatchLine} has made belongs. */
+export function endpointOfLine(line: string): BatchEndpoint {
+  return toBatchEndpoint(z.object({ url: z.string() }).safeParse(parseJson(line)).data?.url);
+}
+
+/** A name that was kept; the endpoint for text where none was. */
+export function toBatchEndpoint(name: string | undefined): BatchEndpoint {
+  return name === VECTOR_ENDPOINT ? VECTOR_ENDPOINT : TEXT_ENDPOINT;
 }
 
 const lineSchema = z.object({
@@ -75,11 +90,12 @@ export function readBatchLine(reading: LineReading, line: string): BatchLineResu
   if (response.status_code < 200 || response.status_code >= 300) {
     return readErrorAnswer(reading, customId, response.status_code, response);
   }
-  const ended = endedResponseSchema.safeParse(response.body);
-  if (!ended.success) return unreadableLine(reading, customId);
   const record = lineRecord();
   record.httpStatus = response.status_code;
   record.providerRequestId = response.request_id ?? null;
+  if (recordEmbeddings(response.body, record)) return concludeLine(reading, customId, record);
+  const ended = endedResponseSchema.safeParse(response.body);
+  if (!ended.success) return unreadableLine(reading, customId);
   recordResponse(ended.data as unknown as OpenAIResponse, record);
   return concludeLine(reading, customId, record);
 }

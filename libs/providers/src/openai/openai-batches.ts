@@ -17,7 +17,7 @@ import type { LineReading } from '../batches/line-result.ts';
 import { readResults } from '../batches/read-results.ts';
 import type { ProviderOptions } from '../provider-options.ts';
 import { readOpenAILimits } from '../rate-limit-headers/observed-limits.ts';
-import { BATCH_ENDPOINT, readBatchLine, toBatchLine } from './batch-line.ts';
+import { endpointOfLine, readBatchLine, toBatchEndpoint, toBatchLine } from './batch-line.ts';
 import { BATCH_ID_KEY, hasEnded, openAIBatchSchema, toProviderBatch } from './batch-object.ts';
 import { createOpenAIClient } from './openai-client.ts';
 import { explainOpenAIError } from './openai-errors.ts';
@@ -34,7 +34,7 @@ const CLOCK_SKEW_MS = 5 * 60_000;
 
 const fileSchema = z.object({ id: z.string().min(1) });
 
-/** OpenAI's Batch API for the Responses endpoint: a file goes up, a batch is created of it, files come down. */
+/** OpenAI's Batch API for the Responses and the Embeddings endpoint: a file goes up, a batch is created of it, files come down. */
 export function createOpenAIBatchPort(
   options: ProviderOptions,
   reading: LineReading,
@@ -52,8 +52,8 @@ export function createOpenAIBatchPort(
   const retrieve = async (providerBatchId: string) =>
     toBatch(await askVendor(vendor, null, () => client.batches.retrieve(providerBatchId, ASK)));
   return {
-    // 50,000 lines and 200 MB (guide "Batch API"); the megabytes are taken as the smaller ones.
-    limits: { maxRequests: 50_000, maxBytes: 200_000_000, oneModel: true },
+    // 50,000 lines or texts to embed, and 200 MB (guide "Batch API"); the megabytes are taken as the smaller ones.
+    limits: { maxRequests: 50_000, maxBytes: 200_000_000, maxEmbeddingInputs: 50_000, oneModel: true },
     refuse: (call) =>
       call.serviceTier === 'priority' ? 'OpenAI does not serve the priority tier in batches' : null,
     toLine: toBatchLine,
@@ -78,23 +78,39 @@ async function submit(
 ): Promise<unknown> {
   const { batchId, signal } = submission;
   let inputFileId = await findUploaded(client, vendor, submission);
+  let endpoint = toBatchEndpoint(submission.handles['endpoint']);
   if (inputFileId === null) {
-    inputFileId = await upload(client, vendor, submission);
+    const first = noteFirst(submission.lines);
+    inputFileId = await upload(client, vendor, { ...submission, lines: first.lines });
+    endpoint = endpointOfLine(first.line());
     crashPoint('batch.uploaded', batchId);
-    await progress.onUploaded({ inputFileId });
+    // What the lines were for must be known after a crash, as they are not read again.
+    await progress.onUploaded({ inputFileId, ...(endpoint === '/v1/responses' ? {} : { endpoint }) });
   }
   const input_file_id = inputFileId;
   return askVendor(vendor, signal, () =>
     client.batches.create(
       {
         input_file_id,
-        endpoint: BATCH_ENDPOINT,
+        endpoint,
         completion_window: '24h',
         metadata: { [BATCH_ID_KEY]: batchId },
       },
       { ...ASK, signal },
     ),
   );
+}
+
+/** The same lines, and the first of them once it has passed. */
+function noteFirst(lines: AsyncIterable<string>): { lines: AsyncIterable<string>; line(): string } {
+  let first = '';
+  async function* watched(): AsyncGenerator<string, void, undefined> {
+    for await (const line of lines) {
+      if (first === '') first = line;
+      yield line;
+    }
+  }
+  return { lines: watched(), line: () => first };
 }
 
 /** The file of an earlier try, if the vendor still has it. */

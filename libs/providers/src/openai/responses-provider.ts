@@ -7,18 +7,21 @@ import { readOpenAILimits } from '../rate-limit-headers/observed-limits.ts';
 import { toRequestTag } from '../sending/request-tag.ts';
 import { sendCall } from '../sending/send-call.ts';
 import type { SendingSetup, VendorWire } from '../sending/send-call.ts';
+import { embeddingsWire } from './embeddings-wire.ts';
 import { createOpenAIClient } from './openai-client.ts';
 import { explainOpenAIError } from './openai-errors.ts';
 import { readResponsesStream } from './read-responses-stream.ts';
 import { toResponsesRequest } from './responses-request.ts';
 
-/** OpenAI itself, through the Responses API (why: docs/decisions/2026-11-21-openai-responses-or-chat.md). */
+/** OpenAI itself, through the Responses API, and for vectors the Embeddings API (why: docs/decisions/2026-11-21-openai-responses-or-chat.md). */
 export function createOpenAIProvider(options: ProviderOptions, setup: SendingSetup): Provider {
-  const wire = responsesWire(createOpenAIClient(options));
+  const client = createOpenAIClient(options);
+  const wire = responsesWire(client);
+  const vectors = embeddingsWire(client);
   return {
     name: options.name,
     kind: 'openai',
-    call: (call, hooks) => sendCall(wire, setup, call, hooks),
+    call: (call, hooks) => sendCall(call.embedding ? vectors : wire, setup, call, hooks),
   };
 }
 

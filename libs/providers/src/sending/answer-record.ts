@@ -13,6 +13,7 @@ export type Ending =
 /** What has arrived of one answer. Filled while the stream is read; `ending` stays null until the terminal event. */
 export class AnswerRecord {
   text = '';
+  embeddings: string[] | null = null;
   ending: Ending | null = null;
   /** As the vendor told it so far; complete only when `usageIsFinal`. */
   usage: TokenUsage | null = null;

@@ -21,6 +21,7 @@ export function toAnswer(
     responseId: record.responseId,
     httpStatus: record.httpStatus ?? 200,
     limits: record.limits,
+    ...(record.embeddings === null ? {} : { embeddings: record.embeddings }),
     ...(record.meanLogprob === null ? {} : { meanLogprob: record.meanLogprob }),
   };
 }

@@ -17,13 +17,14 @@ const TOKENS_PER_PROMPT = 3;
  * parts differ much. Never 0.
  */
 export function estimateInputTokens(
-  call: Pick<ProviderCall, 'system' | 'messages' | 'output'>,
+  call: Pick<ProviderCall, 'system' | 'messages' | 'output' | 'embedding'>,
   tokenizerFactor: number,
 ): number {
   const texts = call.messages.map((message) => message.content);
   if (call.system !== null) texts.push(call.system);
   if (call.output !== null) texts.push(JSON.stringify(call.output.schema));
-  const frame = TOKENS_PER_PROMPT + TOKENS_PER_MESSAGE * texts.length;
+  // Inputs of embeddings are taken as they are.
+  const frame = call.embedding ? 0 : TOKENS_PER_PROMPT + TOKENS_PER_MESSAGE * texts.length;
   const counted = texts.reduce((sum, text) => sum + countText(text), frame);
   return Math.ceil(counted * tokenizerFactor);
 }

@@ -20,7 +20,7 @@ export function toFileObject(file: ClientFile): FileObject {
 export function toBatchObject(batch: ClientBatch): BatchObject {
   const { usage } = batch;
   // Chosen while the results are being written; there is nothing in them before the end.
-  const hasResults = ['completed', 'expired', 'cancelled'].includes(batch.status);
+  const hasResults = ['completed', 'failed', 'expired', 'cancelled'].includes(batch.status);
   return {
     id: batch.id,
     object: 'batch',

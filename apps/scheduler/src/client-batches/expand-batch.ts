@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { BlobStore } from '@millrace/blobs';
 import { createId } from '@millrace/contracts';
 import { crashPoint } from '@millrace/faults';
 import {
@@ -13,21 +12,21 @@ import type { ClientBatch, Database, NewJob } from '@millrace/ledger';
 import { LineProblem } from './line-problem.ts';
 import { customIdOf, readLine } from './read-line.ts';
 import type { LineRequest, ReadLineOptions } from './read-line.ts';
+import { readInput } from './read-input.ts';
+import type { ReadInputOptions } from './read-input.ts';
 import { readLines } from './read-lines.ts';
 import type { FileLine } from './read-lines.ts';
 import { Interrupted } from './validate-batch.ts';
 
 /** What expanding needs. */
-export interface ExpandOptions extends Omit<ReadLineOptions, 'endpoint'> {
+export interface ExpandOptions extends Omit<ReadLineOptions, 'endpoint'>, ReadInputOptions {
   database: Database;
-  blobs: BlobStore;
   maxLineBytes: number;
   /** For tenants without a limit of their own. */
   maxOpenJobsPerTenant: number;
   /** Puts the wakes of new jobs on the queue; what it cannot put there is woken by the reconciler. */
   wake: (jobs: readonly { jobId: string; priority: NewJob['priority']; tenantId: string }[]) => Promise<void>;
   mayGoOn: () => boolean;
-  now: () => number;
 }
 
 /** One transaction's worth of jobs: some milliseconds of work, and a small part of the memory. */
@@ -42,14 +41,13 @@ const PATIENT_MS = 3_600_000;
  * noted with the ids of its jobs before the jobs are committed, so whoever does it again after a crash commits the same jobs
  * again, which changes nothing. Leaves off after some seconds, so that other batches get their turn, and when the tenant has
  * as many jobs open as it may have.
- * Throws BlobStoreUnavailable, LedgerUnavailable, Interrupted.
+ * Throws InputMissing, BlobStoreUnavailable, LedgerUnavailable, Interrupted.
  */
 export async function expandBatch(batch: ClientBatch, options: ExpandOptions): Promise<void> {
   if (!(await hasRoom(batch, options))) return;
   const endOfTurn = options.now() + TURN_MS;
   const { expandedLines, expandedBytes } = batch;
-  const content = await options.blobs.read(batch.inputFileId, expandedBytes);
-  if (!content) throw new Error(`the input of ${batch.id} is not in the blob store`);
+  const content = await readInput(batch, expandedBytes, options);
   try {
     const lines = readLines(content.stream, {
       fromLine: expandedLines + 1,

@@ -3,12 +3,14 @@ import {
   closeClientLines,
   failClientBatch,
   findOpenClientLines,
+  giveUpClientInput,
   startClientBatch,
 } from '@millrace/ledger';
-import type { FinishedJob, OpenClientBatch } from '@millrace/ledger';
+import type { ClientBatchProblem, FinishedJob, OpenClientBatch } from '@millrace/ledger';
 import { crashPoint } from '@millrace/faults';
 import { expandBatch } from './expand-batch.ts';
 import type { ExpandOptions } from './expand-batch.ts';
+import { InputMissing } from './read-input.ts';
 import { validateBatch } from './validate-batch.ts';
 import { writeResults } from './write-results.ts';
 
@@ -26,8 +28,26 @@ const AT_A_TIME = 200;
 /**
  * Does what a batch needs next: validating → failed | in_progress; in_progress: turn lines into jobs until all are, and when
  * every job has ended, or the window is over, write the results; cancelling: cancel the open jobs, then write the results.
+ * A batch whose input is gone for good fails: at once, or with what its jobs give.
  */
 export async function moveBatch(batch: OpenClientBatch, options: MoveOptions): Promise<void> {
+  try {
+    await moveOn(batch, options);
+  } catch (error) {
+    if (!(error instanceof InputMissing) || !error.forGood) throw error;
+    if (batch.status === 'validating') await fail(batch, [INPUT_GONE], options);
+    else await giveUpClientInput(options.database, batch.id, [INPUT_GONE]);
+  }
+}
+
+const INPUT_GONE = {
+  code: 'invalid_file',
+  line: null,
+  message: 'The input file is gone.',
+  param: 'input_file_id',
+};
+
+async function moveOn(batch: OpenClientBatch, options: MoveOptions): Promise<void> {
   switch (batch.status) {
     case 'validating':
       return validate(batch, options);
@@ -52,7 +72,15 @@ async function validate(batch: OpenClientBatch, options: MoveOptions): Promise<v
     await startClientBatch(options.database, { id: batch.id, ...validation });
     return;
   }
-  const deliveryIds = await failClientBatch(options.database, batch.id, validation.problems);
+  await fail(batch, validation.problems, options);
+}
+
+async function fail(
+  batch: OpenClientBatch,
+  problems: readonly ClientBatchProblem[],
+  options: MoveOptions,
+): Promise<void> {
+  const deliveryIds = await failClientBatch(options.database, batch.id, problems);
   if (!deliveryIds) return;
   options.onEnded(batch, 'failed');
   await options.deliver(deliveryIds);
@@ -60,17 +88,24 @@ async function validate(batch: OpenClientBatch, options: MoveOptions): Promise<v
 
 async function goOn(batch: OpenClientBatch, options: MoveOptions): Promise<void> {
   const isOver = options.now() >= batch.expiresAt;
-  if (!isOver && batch.expandedLines < batch.total) return expandBatch(batch, options);
-  if (isOver && batch.hasOpenLines) return closeJobless(batch, options);
+  const gaveUp = batch.problems.length > 0;
+  if (!isOver && !gaveUp && batch.expandedLines < batch.total) return expandBatch(batch, options);
+  if (batch.hasOpenLines && (isOver || gaveUp)) {
+    return closeJobless(batch, isOver ? 'expired' : 'failed', options);
+  }
   // The jobs have the batch's window as their deadline, so they end by themselves.
   if (!batch.hasOpenLines) await finish(batch, options);
 }
 
 /** Lines that were noted by somebody who died before the jobs were committed. Those with jobs end with them. */
-async function closeJobless(batch: OpenClientBatch, { database }: MoveOptions): Promise<void> {
+async function closeJobless(
+  batch: OpenClientBatch,
+  status: 'expired' | 'failed',
+  { database }: MoveOptions,
+): Promise<void> {
   const open = await findOpenClientLines(database, batch.id, AT_A_TIME);
   const jobless = open.filter((line) => !line.hasJob).map((line) => line.line);
-  if (jobless.length > 0) await closeClientLines(database, batch.id, jobless, 'expired');
+  if (jobless.length > 0) await closeClientLines(database, batch.id, jobless, status);
 }
 
 async function cancel(batch: OpenClientBatch, options: MoveOptions): Promise<void> {

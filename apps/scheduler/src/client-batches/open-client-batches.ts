@@ -116,6 +116,7 @@ function createMoveOptions(
     mayGoOn,
     now: Date.now,
     maxLineBytes: limits.maxBodyBytes,
+    missingSince: new Map(),
     maxOpenJobsPerTenant: setting.MILLRACE_TENANT_MAX_OPEN_JOBS,
     resolveModel: createResolveModel(config, createProviders(config).catalogue),
     checkPlan: (plan: PlanNode) => {

@@ -13,9 +13,14 @@ export function toResultLine(line: ClientLineResult, endpoint: string): { isErro
 }
 
 /** A line that never became a job: the batch was over before. */
-export function toMissedLine(batchId: string, number: number, customId: string, cancelled: boolean): string {
+export function toMissedLine(
+  batchId: string,
+  number: number,
+  customId: string,
+  reason: keyof typeof MISSED,
+): string {
   const line = { jobId: `${batchId}_${number}`, customId };
-  return write(line, null, cancelled ? CANCELLED : EXPIRED);
+  return write(line, null, MISSED[reason]);
 }
 
 /** As OpenAI words it (platform.openai.com, "Batch expiration"). */
@@ -32,6 +37,12 @@ function write(
   line: Pick<ClientLineResult, 'jobId' | 'customId'>,
   response: { status_code: number; body: object } | null,
   error: { code: string; message: string } | null,
+const INPUT_GONE = {
+  code: 'input_file_missing',
+  message: 'This request was not executed because the input file is gone.',
+};
+const MISSED = { cancelled: CANCELLED, expired: EXPIRED, input_gone: INPUT_GONE };
+
 ): string {
   return `${JSON.stringify({
     id: `batch_req_${line.jobId}`,

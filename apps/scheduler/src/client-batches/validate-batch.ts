@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
-import type { BlobStore } from '@millrace/blobs';
 import type { ClientBatch, ClientBatchProblem } from '@millrace/ledger';
 import { LineProblem } from './line-problem.ts';
 import { isServed, readLine } from './read-line.ts';
 import type { ReadLineOptions } from './read-line.ts';
+import { readInput } from './read-input.ts';
+import type { ReadInputOptions } from './read-input.ts';
 import { readLines } from './read-lines.ts';
 
 /** What validating needs. `mayGoOn` is asked now and then; false ends it with an Interrupted. */
-export interface ValidateOptions extends Omit<ReadLineOptions, 'endpoint'> {
-  blobs: BlobStore;
+export interface ValidateOptions extends Omit<ReadLineOptions, 'endpoint'>, ReadInputOptions {
   maxLineBytes: number;
   mayGoOn: () => boolean;
 }
@@ -26,15 +26,14 @@ const MAX_PROBLEMS = 100;
 
 /**
  * Checks a batch's input as a whole and line by line, streaming: every line must be a request that can be run here, with an
- * id of its own. Throws BlobStoreUnavailable and Interrupted.
+ * id of its own. Throws InputMissing, BlobStoreUnavailable and Interrupted.
  */
 export async function validateBatch(batch: ClientBatch, options: ValidateOptions): Promise<Validation> {
   if (!isServed(batch.endpoint)) {
     const message = `Batches for ${batch.endpoint} are not supported here yet; /v1/chat/completions and /v1/responses are.`;
     return failed('unsupported_endpoint', message, 'endpoint');
   }
-  const content = await options.blobs.read(batch.inputFileId);
-  if (!content) return failed('invalid_file', 'The input file is gone.', 'input_file_id');
+  const content = await readInput(batch, 0, options);
 
   const { endpoint } = batch;
   const problems: ClientBatchProblem[] = [];

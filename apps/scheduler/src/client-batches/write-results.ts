@@ -101,15 +101,18 @@ async function* errorLines(
     const { isError, text } = toResultLine(line, batch.endpoint);
     if (isError) yield text;
   }
-  const cancelled = batch.status === 'cancelling';
+  const reason = reasonOfMissing(batch);
   for await (const { number, customId } of missedLines(batch, options)) {
     if (noted.has(number)) continue;
-    if (!cancelled) {
-      tally.failed += 1;
-      tally.expired += 1;
-    }
-    yield toMissedLine(batch.id, number, customId, cancelled);
+    if (reason !== 'cancelled') tally.failed += 1;
+    if (reason === 'expired') tally.expired += 1;
+    yield toMissedLine(batch.id, number, customId, reason);
   }
+}
+
+function reasonOfMissing({ status, problems }: ClientBatch): 'cancelled' | 'input_gone' | 'expired' {
+  if (status === 'cancelling') return 'cancelled';
+  return problems.length > 0 ? 'input_gone' : 'expired';
 }
 
 function count(tally: Tally, line: ClientLineResult): void {

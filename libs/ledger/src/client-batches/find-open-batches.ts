@@ -14,11 +14,12 @@ SELECT ${batchColumns}, turn.has_open_lines AS "hasOpenLines"
 FROM (
   SELECT o.id, o.has_open_lines, row_number() OVER (PARTITION BY o.tenant_id ORDER BY o.id) AS place
   FROM (
-    SELECT c.id, c.tenant_id, c.status, c.expires_at, c.expanded_lines, c.total, EXISTS (
+    SELECT c.id, c.tenant_id, c.status, c.expires_at, c.expanded_lines, c.total, c.errors IS NOT NULL AS gave_up, EXISTS (
       SELECT FROM client_batch_lines l WHERE l.batch_id = c.id AND l.status IS NULL) AS has_open_lines
     FROM client_batches c WHERE c.ended_at IS NULL
   ) AS o
-  WHERE NOT (o.status = 'in_progress' AND o.has_open_lines AND o.expanded_lines >= o.total AND o.expires_at > now())
+  WHERE NOT (o.status = 'in_progress' AND o.has_open_lines AND (o.expanded_lines >= o.total OR o.gave_up)
+    AND o.expires_at > now())
 ) AS turn JOIN client_batches b ON b.id = turn.id, (SELECT 0 AS completed, 0 AS failed) lines
 ORDER BY turn.place, b.id LIMIT $1`;
 

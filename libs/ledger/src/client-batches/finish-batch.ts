@@ -16,13 +16,17 @@ export interface ClientBatchEnding {
   fileLifeSeconds: number;
 }
 
+type EndedStatus = 'completed' | 'failed' | 'expired' | 'cancelled';
+
 const FINISH = `
 UPDATE client_batches SET ended_at = now(), completed = $2, failed = $3, usage = $4::json, output_file_id = $5,
   error_file_id = $6,
-  status = CASE WHEN status = 'cancelling' THEN 'cancelled' WHEN $7 THEN 'expired' ELSE 'completed' END,
+  status = CASE WHEN status = 'cancelling' THEN 'cancelled' WHEN errors IS NOT NULL THEN 'failed'
+    WHEN $7 THEN 'expired' ELSE 'completed' END,
   cancelled_at = CASE WHEN status = 'cancelling' THEN now() END,
-  expired_at = CASE WHEN status <> 'cancelling' AND $7 THEN now() END,
-  completed_at = CASE WHEN status <> 'cancelling' AND NOT $7 THEN now() END
+  failed_at = CASE WHEN status <> 'cancelling' AND errors IS NOT NULL THEN now() END,
+  expired_at = CASE WHEN status <> 'cancelling' AND errors IS NULL AND $7 THEN now() END,
+  completed_at = CASE WHEN status <> 'cancelling' AND errors IS NULL AND NOT $7 THEN now() END
 WHERE id = $1 AND status IN ('finalizing', 'cancelling')
 RETURNING tenant_id AS "tenantId", status, output_expires_after_seconds AS "outputLifeSeconds"`;
 
@@ -41,12 +45,12 @@ const DROP_LINES = `DELETE FROM client_batch_lines WHERE batch_id = $1`;
 export async function finishClientBatch(
   database: Database,
   ending: ClientBatchEnding,
-): Promise<{ status: 'completed' | 'expired' | 'cancelled'; deliveryIds: string[] } | null> {
+): Promise<{ status: EndedStatus; deliveryIds: string[] } | null> {
   const { batchId, output, errors } = ending;
   return database.transaction(async (transaction) => {
     const [ended] = await transaction.query<{
       tenantId: string;
-      status: 'completed' | 'expired' | 'cancelled';
+      status: EndedStatus;
       outputLifeSeconds: number | null;
     }>(FINISH, [
       batchId,

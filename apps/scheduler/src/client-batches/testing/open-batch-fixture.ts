@@ -72,6 +72,7 @@ export async function openBatchFixture(): Promise<BatchFixture> {
     blobs,
     mayGoOn: () => true,
     now: Date.now,
+    missingSince: new Map(),
     maxLineBytes: 10_000,
     maxOpenJobsPerTenant: 100_000,
     resolveModel: (name) =>

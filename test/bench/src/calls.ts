@@ -2,10 +2,10 @@
  * P5: durable calls per second of one worker process at a provider of zero latency, beside the bare vendor SDK in a loop
  * with the same concurrency in one process.
  */
-import { randomUUID } from 'node:crypto';
 import OpenAI from 'openai';
 import pg from 'pg';
-import { headersOf, withStack } from './bench-stack.ts';
+import { withStack } from './bench-stack.ts';
+import { submitBacklog } from './submit-backlog.ts';
 
 const CALLS = Number(process.env.BENCH_CALLS ?? 4_000);
 const CONCURRENCY = 64;
@@ -42,27 +42,12 @@ const figures = await withStack(
     const base = `${stack.simulatorUrl}/openai/v1`;
     await bareSdk(base);
     const bare = await bareSdk(base);
-    const body = JSON.stringify({
+    await submitBacklog(stack, CALLS, () => ({
       type: 'call',
       model: 'openai/gpt-6-luna',
       prompt: PROMPT,
       max_output_tokens: 50,
-    });
-    let left = CALLS;
-    await Promise.all(
-      Array.from({ length: 32 }, async () => {
-        while (left > 0) {
-          left -= 1;
-          const response = await fetch(`${stack.apiUrl}/v1/jobs`, {
-            method: 'POST',
-            headers: { ...headersOf(stack), 'idempotency-key': randomUUID() },
-            body,
-          });
-          if (response.status !== 202) throw new Error(`intake answered ${response.status}`);
-          await response.arrayBuffer();
-        }
-      }),
-    );
+    }));
     const database = new pg.Client({ connectionString: stack.databaseUrl });
     await database.connect();
     const read = async (): Promise<{ open: number; calls: number; seconds: number }> => {

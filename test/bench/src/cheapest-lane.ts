@@ -4,11 +4,11 @@
  *
  *     node test/bench/src/cheapest-lane.ts [--jobs 10000]
  */
-import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { joinBatches, joinJournal, readJournal } from '@millrace/simulator';
 import pg from 'pg';
-import { headersOf, withStack } from './bench-stack.ts';
+import { withStack } from './bench-stack.ts';
+import { submitBacklog } from './submit-backlog.ts';
 
 const { values } = parseArgs({ options: { jobs: { type: 'string', default: '10000' } } });
 const count = Number(values.jobs);
@@ -21,7 +21,13 @@ await withStack(
   },
   async (stack) => {
     const startedAt = performance.now();
-    await submitAll(stack.apiUrl, headersOf(stack));
+    await submitBacklog(stack, count, (number) => ({
+      type: 'call',
+      model: 'openai/gpt-6-luna',
+      prompt: `Classify the ticket number ${number}. [[sim:reply=bug]]`,
+      max_output_tokens: 20,
+      deadline: '24h',
+    }));
     const database = new pg.Client({ connectionString: stack.databaseUrl });
     database.on('error', (error) => console.error(error));
     await database.connect();
@@ -59,27 +65,3 @@ await withStack(
     console.log(`bill ÷ realtime: ${(sum('costUsd') / sum('standardUsd')).toFixed(4)} (goal 0.50)`);
   },
 );
-
-async function submitAll(apiUrl: string, headers: Record<string, string>): Promise<void> {
-  let left = count;
-  await Promise.all(
-    Array.from({ length: 32 }, async () => {
-      while (left > 0) {
-        left -= 1;
-        const response = await fetch(`${apiUrl}/v1/jobs`, {
-          method: 'POST',
-          headers: { ...headers, 'idempotency-key': randomUUID() },
-          body: JSON.stringify({
-            type: 'call',
-            model: 'openai/gpt-6-luna',
-            prompt: `Classify the ticket number ${left}. [[sim:reply=bug]]`,
-            max_output_tokens: 20,
-            deadline: '24h',
-          }),
-        });
-        if (response.status !== 202) throw new Error(`intake answered ${response.status}`);
-        await response.arrayBuffer();
-      }
-    }),
-  );
-}

@@ -8,12 +8,12 @@
  * `--outsider` lets somebody else use that share of the account from second 30 on, which the fleet has to learn from headers.
  * The book alone, without the workers around it, and its peers: capacity-utilisation.ts. Prints the share last.
  */
-import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { Redis } from 'ioredis';
-import { headersOf, withStack } from './bench-stack.ts';
+import { withStack } from './bench-stack.ts';
 import { randomTokens, sendCall } from './capacity-call.ts';
 import { askWitness } from './capacity-witness.ts';
+import { submitBacklog } from './submit-backlog.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -46,7 +46,14 @@ await withStack(
   },
   async (stack) => {
     const simulatorUrl = stack.simulatorUrl ?? '';
-    await fill(stack.apiUrl, headersOf(stack), Math.ceil((perMinute * (runMs + 45_000)) / 60_000));
+    const callOfRandomSize = () => ({
+      type: 'call',
+      model: 'openai/gpt-6-luna',
+      prompt: 'Say something. [[sim:reply=something]]',
+      max_output_tokens: randomTokens(),
+    });
+    const backlog = Math.ceil((perMinute * (runMs + 45_000)) / 60_000);
+    await submitBacklog(stack, backlog, callOfRandomSize, 16);
     const startedAt = Date.now();
     const endsAt = startedAt + runMs;
     const outsider = sendFromOutside(simulatorUrl, startedAt + OUTSIDER_FROM_MS, endsAt);
@@ -72,30 +79,6 @@ await withStack(
     print(`share used: ${Math.max(share.requests ?? 0, share.tokens ?? 0).toFixed(4)} (goal 0.99)`);
   },
 );
-
-/** Submits the backlog. */
-async function fill(apiUrl: string, headers: Record<string, string>, count: number): Promise<void> {
-  let left = count;
-  await Promise.all(
-    Array.from({ length: 16 }, async () => {
-      while (left > 0) {
-        left -= 1;
-        const response = await fetch(`${apiUrl}/v1/jobs`, {
-          method: 'POST',
-          headers: { ...headers, 'idempotency-key': randomUUID() },
-          body: JSON.stringify({
-            type: 'call',
-            model: 'openai/gpt-6-luna',
-            prompt: 'Say something. [[sim:reply=something]]',
-            max_output_tokens: randomTokens(),
-          }),
-        });
-        if (response.status !== 202) throw new Error(`intake answered ${response.status}`);
-        await response.arrayBuffer();
-      }
-    }),
-  );
-}
 
 /** Somebody else with the same account, who sends at an even pace and looks at nothing. */
 async function sendFromOutside(

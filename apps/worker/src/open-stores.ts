@@ -24,6 +24,7 @@ export function openStores(config: Config, onError: (error: unknown) => void): S
     connectTimeoutMs: 5_000,
     statementTimeoutMs: 15_000,
     applicationName: 'millrace-worker',
+    byKeys: true,
     onIdleError: onError,
   });
   // A heartbeat must not hang for longer than two of them are apart.
@@ -34,6 +35,7 @@ export function openStores(config: Config, onError: (error: unknown) => void): S
     connectTimeoutMs: heartbeatMs,
     statementTimeoutMs: Math.max(1_000, Math.round(heartbeatMs)),
     applicationName: 'millrace-worker-heartbeat',
+    byKeys: true,
     onIdleError: onError,
   });
   const connect = (role: RedisRole): Redis =>

@@ -42,6 +42,19 @@ afterAll(async () => {
   await own.drop();
 });
 
+it('a pool for statements by keys finds rows of a table by its index that nobody has analysed', async () => {
+  const plan = async (database: Database): Promise<string> => {
+    const rows = await database.query<Record<string, string>>(
+      `EXPLAIN UPDATE unseen SET n = 1 FROM json_to_recordset('[]') AS j (id int) WHERE unseen.id = j.id`,
+    );
+    return rows.map((row) => row['QUERY PLAN']).join('\n');
+  };
+  const byKeys = open(own.url, { byKeys: true });
+  await byKeys.query('CREATE TABLE unseen (id int PRIMARY KEY, n int)');
+  expect(await plan(open(own.url))).toContain('Seq Scan on unseen');
+  expect(await plan(byKeys)).toContain('unseen_pkey');
+});
+
 describe('a connection', () => {
   it('that the server ends in the middle of a transaction fails that transaction and nothing else', async () => {
     const database = open(own.url);

@@ -1,7 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { startLocalStack } from '@millrace/infra';
+import { withTemporaryStack } from '@millrace/infra';
 import type { LocalStack } from '@millrace/infra';
 import { countBy, showBill } from './bill.ts';
 import { createClient } from './client.ts';
@@ -18,33 +15,9 @@ const URGENT_TICKETS = 12;
  * what that saves. A third job rides in a batch that gets stuck, and leaves it before its deadline. Exit code 0 when all went well.
  */
 async function main(): Promise<boolean> {
-  const directory = await mkdtemp(join(tmpdir(), 'millrace-batch-'));
-  const logs: string[] = [];
-  const interrupt = new AbortController();
-  process.once('SIGINT', () => interrupt.abort());
   // With a provider's key in the environment its real batches would be used, and they take hours.
   const { OPENAI_API_KEY: _openAi, ANTHROPIC_API_KEY: _anthropic, ...environment } = process.env;
-  try {
-    const stack = await startLocalStack({
-      dataDirectory: directory,
-      port: 0,
-      workers: 1,
-      environment: { ...environment, ...QUICK },
-      onLog: ({ source, line }) => logs.push(`${source} ${line}`),
-      signal: interrupt.signal,
-    });
-    interrupt.signal.addEventListener('abort', () => void stack.stop().then(() => process.exit(130)));
-    try {
-      return await runJobs(stack);
-    } catch (error) {
-      console.error(logs.slice(-40).join('\n'));
-      throw error;
-    } finally {
-      await stack.stop();
-    }
-  } finally {
-    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
-  }
+  return withTemporaryStack({ workers: 1, environment: { ...environment, ...QUICK } }, runJobs);
 }
 
 /** A day in a minute: the provider's batches take seconds, and Millrace collects, looks and escapes accordingly. */

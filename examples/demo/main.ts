@@ -1,7 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { startLocalStack } from '@millrace/infra';
+import { withTemporaryStack } from '@millrace/infra';
+import type { LocalStack } from '@millrace/infra';
 import { createClient } from './client.ts';
 import type { Job, MillraceClient } from './client.ts';
 import { chainPlan, routerPlan, summaryPlan } from './plans.ts';
@@ -12,38 +10,19 @@ import type { WebhookReceiver } from './webhook-receiver.ts';
 /** Brings up a whole Millrace in a temporary directory and runs the main jobs on it. Exit code 0 when all went well. */
 async function demo(): Promise<boolean> {
   console.log(bold('Millrace') + dim(' — starting PostgreSQL, Redis, API, scheduler and two workers …'));
-  const directory = await mkdtemp(join(tmpdir(), 'millrace-demo-'));
   const receiver = await startWebhookReceiver();
-  const logs: string[] = [];
-  const interrupt = new AbortController();
-  process.once('SIGINT', () => interrupt.abort());
+  const environment = {
+    ...process.env,
+    ...SIMULATED_PACE,
+    MILLRACE_ALLOW_PRIVATE_WEBHOOKS: receiver.host,
+  };
   try {
-    const stack = await startLocalStack({
-      dataDirectory: directory,
-      port: 0,
-      workers: 2,
-      environment: { ...process.env, ...SIMULATED_PACE, MILLRACE_ALLOW_PRIVATE_WEBHOOKS: receiver.host },
-      onLog: ({ source, line }) => logs.push(`${source} ${line}`),
-      signal: interrupt.signal,
+    return await withTemporaryStack({ workers: 2, environment }, (stack) => {
+      showStack(stack);
+      return runJobs(createClient(stack.apiUrl, stack.bootstrapKey), receiver);
     });
-    interrupt.signal.addEventListener('abort', () => void stack.stop().then(() => process.exit(130)));
-    try {
-      console.log(
-        `  API         ${stack.apiUrl}\n  PostgreSQL  ${stack.database}\n  Redis       ${stack.redis}`,
-      );
-      console.log(
-        `  provider    ${stack.simulatorUrl ? 'simulated (set OPENAI_API_KEY or ANTHROPIC_API_KEY for the real one)' : bold('real: this run costs a few cents')}`,
-      );
-      return await runJobs(createClient(stack.apiUrl, stack.bootstrapKey), receiver);
-    } catch (error) {
-      console.error(logs.slice(-40).join('\n'));
-      throw error;
-    } finally {
-      await stack.stop();
-    }
   } finally {
     await receiver.stop();
-    await rm(directory, { recursive: true, force: true });
   }
 }
 
@@ -52,6 +31,14 @@ const SIMULATED_PACE = {
   MILLRACE_WORKER_CONCURRENCY: '4',
   SIMULATOR_CONFIG: JSON.stringify({ latencyMs: 250, latencyJitterMs: 250, tokensPerSecond: 90 }),
 };
+
+function showStack({ apiUrl, database, redis, simulatorUrl }: LocalStack): void {
+  const provider = simulatorUrl
+    ? 'simulated (set OPENAI_API_KEY or ANTHROPIC_API_KEY for the real one)'
+    : bold('real: this run costs a few cents');
+  console.log(`  API         ${apiUrl}\n  PostgreSQL  ${database}\n  Redis       ${redis}`);
+  console.log(`  provider    ${provider}`);
+}
 
 async function runJobs(client: MillraceClient, receiver: WebhookReceiver): Promise<boolean> {
   const endpoint = await client.createWebhookEndpoint(receiver.url);

@@ -1,46 +1,26 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { startLocalStack } from '@millrace/infra';
+import { withTemporaryStack } from '@millrace/infra';
 
 /**
  * Runs batch.ts, a script for OpenAI's batches, against a Millrace that it brings up, and then against the provider that is behind
  * that Millrace (a simulated one), by changing only the address and the key. Exit code 0 when both print the same.
  */
 async function main(): Promise<boolean> {
-  const directory = await mkdtemp(join(tmpdir(), 'millrace-openai-batch-'));
-  const logs: string[] = [];
+  // With a provider's key in the environment its real batches would be used, and they take hours.
   const { OPENAI_API_KEY: _openAi, ANTHROPIC_API_KEY: _anthropic, ...environment } = process.env;
-  try {
-    const stack = await startLocalStack({
-      dataDirectory: directory,
-      port: 0,
-      workers: 1,
-      environment: { ...environment, ...QUICK },
-      onLog: ({ source, line }) => logs.push(`${source} ${line}`),
-    });
-    try {
-      const throughMillrace = await runBatch(`${stack.apiUrl}/v1`, stack.bootstrapKey);
-      console.log(`--- through Millrace at ${stack.apiUrl}/v1\n${throughMillrace}`);
-      const direct = await runBatch(`${stack.simulatorUrl}/openai/v1`, 'sk-simulated');
-      console.log(`--- directly at the provider\n${direct}`);
-      const lanes = await lanesOf(stack.apiUrl, stack.bootstrapKey);
-      console.log(`Millrace ran the lines in the lane: ${lanes.join(', ')}`);
-      const same = throughMillrace === direct;
-      console.log(same ? 'Both printed the same.' : 'They differ.');
-      return same;
-    } catch (error) {
-      console.error(logs.slice(-40).join('\n'));
-      throw error;
-    } finally {
-      await stack.stop();
-    }
-  } finally {
-    await rm(directory, { recursive: true, force: true, maxRetries: 5 });
-  }
+  return withTemporaryStack({ workers: 1, environment: { ...environment, ...QUICK } }, async (stack) => {
+    const throughMillrace = await runBatch(`${stack.apiUrl}/v1`, stack.bootstrapKey);
+    console.log(`--- through Millrace at ${stack.apiUrl}/v1\n${throughMillrace}`);
+    const direct = await runBatch(`${stack.simulatorUrl}/openai/v1`, 'sk-simulated');
+    console.log(`--- directly at the provider\n${direct}`);
+    const lanes = await lanesOf(stack.apiUrl, stack.bootstrapKey);
+    console.log(`Millrace ran the lines in the lane: ${lanes.join(', ')}`);
+    const same = throughMillrace === direct;
+    console.log(same ? 'Both printed the same.' : 'They differ.');
+    return same;
+  });
 }
 
 /** Nobody wants to wait for a day: the provider's batches take a second, and Millrace submits and polls at once. */

@@ -1,4 +1,5 @@
 export { startLocalStack, type LocalStack, type LocalStackRequest } from './local/start-local-stack.ts';
+export { withTemporaryStack } from './local/with-temporary-stack.ts';
 export type { StackLogLine } from './local/stack-log-line.ts';
 export type { RunningApp } from './local/start-apps.ts';
 export type { SupervisedProcess, StopReport } from './local/supervise-process.ts';

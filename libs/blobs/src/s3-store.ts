@@ -16,16 +16,16 @@ export interface S3Options {
   prefix: string;
   accessKeyId: string;
   secretAccessKey: string;
-  /** How long one request may take in all its tries, and how long a content that is read may stand still. */
+  /** How long one request may take in all its tries, and how long a content that is read may let its reader wait. */
   requestMs?: number;
   idleMs?: number;
 }
 
 /** S3 wants 5 MiB at least in every part but the last; this is what one write holds in memory. */
 const PART_BYTES = 8 * 1024 * 1024;
-/** Of one request that sends a part or asks for something small, until its answer begins. */
+/** Of one request that sends a part or asks for something small. */
 const REQUEST_MS = 60_000;
-/** Between two pieces of a content. */
+/** Until a content begins, and between two pieces of it. */
 const IDLE_MS = 20_000;
 /** Tries again after 429 and 5xx, with backoff. */
 const RETRIES = 4;
@@ -115,7 +115,7 @@ export function createS3Store(options: S3Options): BlobStore {
       const headers: Record<string, string> = fromByte > 0 ? { range: `bytes=${fromByte}-` } : {};
       const reading = new AbortController();
       // The whole may take as long as its reader likes; only its beginning is timed here.
-      const late = setTimeout(() => reading.abort(new Error('no answer in time')), requestMs);
+      const late = setTimeout(() => reading.abort(new Error('no answer in time')), idleMs);
       const answer = await ask('GET', urlOf(key), [200, 206, 404, 416], {
         headers,
         signal: reading.signal,

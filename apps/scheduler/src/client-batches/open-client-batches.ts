@@ -8,13 +8,13 @@ import { createProviders } from '@millrace/calls';
 import { findAbandonedFiles, findOpenClientBatches, forgetFiles, pruneClientBatches } from '@millrace/ledger';
 import type { Database, OpenClientBatch } from '@millrace/ledger';
 import { checkPlan, createOutputValidators } from '@millrace/plans';
+import { createRepeat } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import type { LivePublisher, Producer } from '@millrace/transport';
-import { createRepeat } from '../repeat.ts';
+import { createBatchSlots } from './batch-slots.ts';
 import { moveBatch } from './move-batch.ts';
 import type { MoveOptions } from './move-batch.ts';
 import { createResolveModel } from './resolve-model.ts';
-import { Interrupted } from './validate-batch.ts';
 
 /** What the batches of the OpenAI-compatible routes need of the scheduler. */
 export interface ClientBatchesOptions {
@@ -30,8 +30,6 @@ export interface ClientBatchesOptions {
 }
 
 const LOOK_EVERY_MS = 500;
-/** Validating and expanding take processor time; more than these at once would only take turns. */
-const AT_ONCE = 4;
 const MOST_BATCHES = 1_000;
 const TIDY_EVERY_MS = 30_000;
 const TIDY_AT_A_TIME = 200;
@@ -42,11 +40,22 @@ export function openClientBatches(options: ClientBatchesOptions): Service[] {
   const blobs = openBlobStore(config);
   let stopping = false;
   const move = createMoveOptions(options, blobs, () => when() && !stopping);
+  const slots = createBatchSlots({
+    find: () => findOpenClientBatches(database, MOST_BATCHES),
+    move: (batch) => moveBatch(batch, move),
+    mayGoOn: move.mayGoOn,
+    onFailure: (batch, err, retryMs) =>
+      log.warn(
+        { batch: batch.id, tenant: batch.tenantId, retry_after_ms: retryMs, err },
+        'a batch could not go on',
+      ),
+    now: () => performance.now(),
+  });
   const batches = createRepeat({
     name: 'client batches',
     everyMs: LOOK_EVERY_MS,
     when,
-    work: () => moveAll(move, log),
+    work: () => slots.look(),
     onError,
   });
   return [
@@ -55,6 +64,7 @@ export function openClientBatches(options: ClientBatchesOptions): Service[] {
       async stop() {
         stopping = true;
         await batches.stop();
+        await slots.settle();
       },
     },
     createRepeat({
@@ -68,22 +78,6 @@ export function openClientBatches(options: ClientBatchesOptions): Service[] {
       onError,
     }),
   ];
-}
-
-async function moveAll(move: MoveOptions, log: Logger): Promise<void> {
-  const open = await findOpenClientBatches(move.database, MOST_BATCHES);
-  const queue = open.values();
-  const work = async (): Promise<void> => {
-    for (const batch of queue) {
-      if (!move.mayGoOn()) return;
-      // One batch that cannot go on must not hold up the others.
-      await moveBatch(batch, move).catch((err: unknown) => {
-        if (!(err instanceof Interrupted))
-          log.warn({ batch: batch.id, tenant: batch.tenantId, err }, 'a batch could not go on');
-      });
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
 }
 
 /** First the blob, then the row that knows of it: what goes wrong in between is done again. */
@@ -115,9 +109,9 @@ function createMoveOptions(
     blobs,
     mayGoOn,
     now: Date.now,
-    maxLineBytes: limits.maxBodyBytes,
     missingSince: new Map(),
     maxOpenJobsPerTenant: setting.MILLRACE_TENANT_MAX_OPEN_JOBS,
+    maxLineBytes: limits.maxBodyBytes,
     resolveModel: createResolveModel(config, createProviders(config).catalogue),
     checkPlan: (plan: PlanNode) => {
       const check = checkPlan(plan, { limits, isKnownTarget: () => true, findOversize, validators });

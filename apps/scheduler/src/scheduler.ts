@@ -14,15 +14,15 @@ import {
   releaseLease,
 } from '@millrace/ledger';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
-import { announce, closeOnStop, createOperationsServer } from '@millrace/telemetry';
+import { announce, closeOnStop, createOperationsServer, createRepeat } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import { createLivePublisher, createProducer, hasEpoch, markEpoch } from '@millrace/transport';
+import { ageEveryMs } from './ageing-bound.ts';
 import { openBatchLane } from './batch-lane/open-lane.ts';
 import { openClientBatches } from './client-batches/open-client-batches.ts';
 import { createLeadership } from './leadership.ts';
-import { ageEveryMs, raiseAgedSteps } from './raise-aged-steps.ts';
+import { raiseAgedSteps } from './raise-aged-steps.ts';
 import { createReconciler } from './reconcile.ts';
-import { createRepeat } from './repeat.ts';
 import { createFleetPlanner } from './scaling/plan-fleet.ts';
 import { showPlan } from './scaling/show-plan.ts';
 

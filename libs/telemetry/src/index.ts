@@ -7,4 +7,5 @@ export { createMetrics } from './metrics.ts';
 export type { Metrics } from './metrics.ts';
 export { createOperationsServer } from './operations-server.ts';
 export type { OperationsServerOptions } from './operations-server.ts';
+export { createRepeat } from './repeat.ts';
 export { runServices } from './run-services.ts';

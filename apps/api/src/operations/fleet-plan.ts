@@ -1,5 +1,6 @@
 import type { Fleet } from '@millrace/capacity';
 import type { ScalingPlan, Service } from '@millrace/contracts';
+import { createRepeat } from '@millrace/telemetry';
 
 /** What the leading scheduler last said of the fleet. */
 export interface FleetPlan extends Service {
@@ -18,33 +19,17 @@ export function createFleetPlan(options: {
 }): FleetPlan {
   const { fleet, onError, now = () => performance.now() } = options;
   let known: { plan: ScalingPlan | null; until: number } = { plan: null, until: 0 };
-  let timer: NodeJS.Timeout | null = null;
-  let underWay: Promise<void> = Promise.resolve();
-  let stopped = false;
-
-  const look = async (): Promise<void> => {
-    try {
-      known = { plan: await fleet.readPlan(), until: now() + OLD_AFTER_MS };
-    } catch (error) {
-      onError(error);
-    }
-    if (!stopped) timer = setTimeout(begin, EVERY_MS);
-  };
-  const begin = (): void => {
-    underWay = look();
-  };
-
-  return {
+  const repeat = createRepeat({
     name: 'fleet plan',
-    async start() {
-      stopped = false;
-      begin();
+    everyMs: EVERY_MS,
+    atOnce: true,
+    work: async () => {
+      known = { plan: await fleet.readPlan(), until: now() + OLD_AFTER_MS };
     },
-    async stop() {
-      stopped = true;
-      if (timer) clearTimeout(timer);
-      await underWay;
-    },
+    onError,
+  });
+  return {
+    ...repeat,
     get current() {
       return known.until > now() ? known.plan : null;
     },

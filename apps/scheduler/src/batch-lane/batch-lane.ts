@@ -1,6 +1,6 @@
 import type { Service } from '@millrace/contracts';
 import { createKnownDurations, measureBatches, pruneBatches } from '@millrace/ledger';
-import { createRepeat } from '../repeat.ts';
+import { createRepeat } from '@millrace/telemetry';
 import { createBatchRunner } from './batch-runner.ts';
 import { collect } from './collect.ts';
 import { escapeLate } from './escape.ts';

@@ -9,6 +9,7 @@ import { findAbandonedFiles, findOpenClientBatches, forgetFiles, pruneClientBatc
 import type { Database, OpenClientBatch } from '@millrace/ledger';
 import { checkPlan, createOutputValidators } from '@millrace/plans';
 import { createRepeat } from '@millrace/telemetry';
+import { createRepeat } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import type { LivePublisher, Producer } from '@millrace/transport';
 import { createBatchSlots } from './batch-slots.ts';

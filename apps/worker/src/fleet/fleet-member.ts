@@ -1,6 +1,7 @@
 import { shareOf } from '@millrace/capacity';
 import type { Fleet } from '@millrace/capacity';
 import type { ScalingPlan, Service } from '@millrace/contracts';
+import { createRepeat } from '@millrace/telemetry';
 import type { PoolMeter } from './pool-meter.ts';
 
 export interface FleetMemberOptions {
@@ -25,8 +26,6 @@ const EVERY_MS = 1_000;
 export function createFleetMember(options: FleetMemberOptions): Service {
   const { fleet, worker, capacity, meter, consumers, onError } = options;
   const shares = new Map<string, number>();
-  let timer: NodeJS.Timeout | null = null;
-  let underWay: Promise<void> = Promise.resolve();
   let stopped = false;
 
   const apply = (plan: ScalingPlan): void => {
@@ -41,30 +40,22 @@ export function createFleetMember(options: FleetMemberOptions): Service {
     }
   };
   const look = async (): Promise<void> => {
-    try {
-      await fleet.announce({ id: worker, capacity, pools: meter.read() });
-      const plan = await fleet.readPlan();
-      if (plan && !stopped) apply(plan);
-    } catch (error) {
-      onError(error);
-    }
-    if (!stopped) timer = setTimeout(begin, EVERY_MS);
+    await fleet.announce({ id: worker, capacity, pools: meter.read() });
+    const plan = await fleet.readPlan();
+    if (plan && !stopped) apply(plan);
   };
-  const begin = (): void => {
-    underWay = look();
-  };
+  const looks = createRepeat({ name: 'fleet member', everyMs: EVERY_MS, atOnce: true, work: look, onError });
 
   return {
-    name: 'fleet member',
+    name: looks.name,
     async start() {
       stopped = false;
-      begin();
+      await looks.start();
     },
     async stop() {
       if (stopped) return;
       stopped = true;
-      if (timer) clearTimeout(timer);
-      await underWay;
+      await looks.stop();
       await fleet.leave(worker).catch(onError);
     },
   };

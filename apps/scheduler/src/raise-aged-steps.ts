@@ -26,8 +26,3 @@ export async function raiseAgedSteps(dependencies: {
     if (count === 0 || aged.length < AT_A_TIME || !dependencies.when()) return raised;
   }
 }
-
-/** Often enough that a step is late by no more than a tenth. */
-export function ageEveryMs(limits: AgeingLimits): number {
-  return Math.min(15_000, Math.max(500, Math.min(limits.standardMs, limits.backgroundMs) / 10));
-}

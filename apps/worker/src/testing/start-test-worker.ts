@@ -22,7 +22,7 @@ export interface TestWorker {
   names: KeyNames;
   simulator: Awaited<ReturnType<typeof startSimulator>>;
   /** Submits a job as the intake would and returns its id. */
-  submit(request: Record<string, unknown>, options?: { wake?: boolean }): Promise<string>;
+  submit(request: Record<string, unknown>, options?: { wake?: boolean; tenantId?: string }): Promise<string>;
   ended(jobId: string, timeoutMs?: number): Promise<JobRecord>;
   steps(jobId: string): Promise<StepRecord[]>;
   stop(): Promise<void>;
@@ -98,13 +98,13 @@ export async function startTestWorker(
     redis,
     names: keyNames(testRedis.prefix),
     simulator,
-    async submit(request, { wake = true } = {}) {
+    async submit(request, { wake = true, tenantId = testTenant } = {}) {
       const { plan, options: jobOptions } = splitJobRequest(jobRequestSchema.parse(request));
       const id = createId('job');
       await acceptJobs(database, [
         {
           id,
-          tenantId: testTenant,
+          tenantId,
           apiKeyId: 'test',
           idempotencyKey: randomUUID(),
           fingerprint: createHash('sha256').update(JSON.stringify(request)).digest(),

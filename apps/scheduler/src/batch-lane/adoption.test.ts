@@ -63,7 +63,7 @@ describe('a batch whose id was lost', () => {
     await lane.collect();
     lane.vendor.keepsFiles = false;
     // The vendor had not listed it when it was looked for: it is to be tried again, and is broken off again.
-    const { find } = lane.vendor;
+    const find = lane.vendor.find.bind(lane.vendor);
     lane.vendor.breakAt = (at) => (at === 'after-create' ? lost() : null);
     await lane.advance();
     lane.vendor.find = async () => [];

@@ -14,6 +14,8 @@ import { giveBackAll } from './release.ts';
 import type { Giving } from './release.ts';
 
 const AT_A_TIME = 200;
+/** Of answers that are held and recorded together; one answer may be larger. */
+const CHARACTERS_AT_A_TIME = 2_000_000;
 /** How often results that lack lines are read again before those lines are given up. */
 const MOST_READINGS = 4;
 /** How often results that the vendor says it does not have are asked for: about a quarter of an hour. */
@@ -59,9 +61,11 @@ async function recordAll(
 ): Promise<boolean | null> {
   let isOurs = batch.certain ? true : null;
   let waiting: NumberedResult[] = [];
+  let characters = 0;
   const record = async (): Promise<void> => {
     const results = waiting;
     waiting = [];
+    characters = 0;
     if (results.length === 0) return;
     crashPoint('batch.line', batch.id);
     await recordLines(dependencies, batch, results, durations.expectedMs(batch.target));
@@ -79,10 +83,17 @@ async function recordAll(
     isOurs = true;
     if (hasDefect('lose-batch-line') && line === 1) continue;
     waiting.push({ line, result });
-    if (waiting.length >= AT_A_TIME) await record();
+    characters += lengthOf(result);
+    if (waiting.length >= AT_A_TIME || characters >= CHARACTERS_AT_A_TIME) await record();
   }
   await record();
   return isOurs;
+}
+
+function lengthOf(result: BatchLineResult): number {
+  if (result.kind !== 'answered') return 0;
+  const { text, embeddings = [] } = result.answer;
+  return embeddings.reduce((sum, vector) => sum + vector.length, text.length);
 }
 
 /** A batch that was recognised by its size and time turns out to be somebody else's: ours was never created, or is another one. */

@@ -60,6 +60,17 @@ export function toResponse(line: ClientLineResult): object {
   };
 }
 
+/** The body of an answered `/v1/embeddings` line, as OpenAI writes it. */
+export function toEmbeddings(line: ClientLineResult): object {
+  const vectors = Array.isArray(line.output) ? line.output : [];
+  return {
+    object: 'list',
+    data: vectors.map((embedding, index) => ({ object: 'embedding', index, embedding })),
+    model: modelOf(line),
+    usage: { prompt_tokens: line.inputTokens, total_tokens: line.inputTokens },
+  };
+}
+
 /** A structured output was parsed and checked; the vendor's clients expect it as the text that it was. */
 function textOf({ output }: ClientLineResult): string {
   return typeof output === 'string' ? output : JSON.stringify(output);

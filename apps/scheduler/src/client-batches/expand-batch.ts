@@ -152,7 +152,7 @@ function toJob(batch: ClientBatch, line: FileLine, request: LineRequest, jobId: 
     fingerprint: createHash('sha256')
       .update(line.text ?? '')
       .digest(),
-    type: 'call',
+    type: plan.type,
     priority: batch.expiresAt - batch.createdAt >= PATIENT_MS ? 'background' : 'standard',
     lane: 'auto',
     content: { plan, input, params },

@@ -1,14 +1,13 @@
 import type { BlobStore } from '@millrace/blobs';
 import { createBlobStore } from '@millrace/blobs';
 import { createFindOversize } from '@millrace/capacity';
-import { poolOf } from '@millrace/config';
+import { createFindUnembeddable, poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import type { PlanNode, Service } from '@millrace/contracts';
 import { createProviders } from '@millrace/calls';
 import { findAbandonedFiles, findOpenClientBatches, forgetFiles, pruneClientBatches } from '@millrace/ledger';
 import type { Database, OpenClientBatch } from '@millrace/ledger';
 import { checkPlan, createOutputValidators } from '@millrace/plans';
-import { createRepeat } from '@millrace/telemetry';
 import { createRepeat } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import type { LivePublisher, Producer } from '@millrace/transport';
@@ -102,6 +101,7 @@ function createMoveOptions(
   const validators = createOutputValidators({ maxEntries: 500 });
   const { limits, setting } = config;
   const findOversize = createFindOversize(config, (target) => poolOf(config.pools, target));
+  const findUnembeddable = createFindUnembeddable(config);
   const told = (work: Promise<unknown>): Promise<void> => work.then(() => undefined, onError);
   const deliver = (deliveryIds: readonly string[]): Promise<void> =>
     told(producer.enqueueDeliveries(deliveryIds.map((deliveryId) => ({ deliveryId, fence: 0, delayMs: 0 }))));
@@ -111,11 +111,17 @@ function createMoveOptions(
     mayGoOn,
     now: Date.now,
     missingSince: new Map(),
-    maxOpenJobsPerTenant: setting.MILLRACE_TENANT_MAX_OPEN_JOBS,
     maxLineBytes: limits.maxBodyBytes,
+    maxOpenJobsPerTenant: setting.MILLRACE_TENANT_MAX_OPEN_JOBS,
     resolveModel: createResolveModel(config, createProviders(config).catalogue),
     checkPlan: (plan: PlanNode) => {
-      const check = checkPlan(plan, { limits, isKnownTarget: () => true, findOversize, validators });
+      const check = checkPlan(plan, {
+        limits,
+        isKnownTarget: () => true,
+        findOversize,
+        findUnembeddable,
+        validators,
+      });
       return check.ok ? [] : check.errors;
     },
     wake: (jobs) => told(producer.enqueueJobs(jobs)),

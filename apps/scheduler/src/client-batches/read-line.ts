@@ -1,5 +1,8 @@
-import type { CallNode, Json, PlanNode, ProblemDetail } from '@millrace/contracts';
+import type { CallNode, EmbedNode, Json, PlanNode, ProblemDetail } from '@millrace/contracts';
 import { isFields, readText } from './body-fields.ts';
+import type { Fields } from './body-fields.ts';
+import { readEmbeddingsBody } from './read-embeddings-body.ts';
+import type { EmbeddingsBody } from './read-embeddings-body.ts';
 import { LineProblem, invalid, missing } from './line-problem.ts';
 import { readChatBody } from './read-chat-body.ts';
 import type { RequestBody } from './read-chat-body.ts';
@@ -11,7 +14,7 @@ export interface LineRequest {
   customId: string;
   /** The model as the line names it. */
   model: string;
-  plan: CallNode;
+  plan: CallNode | EmbedNode;
   /** Texts that a template would misread, for the job's `input` and `params`. */
   input: Json | undefined;
   params: Record<string, Json>;
@@ -28,10 +31,11 @@ export interface ReadLineOptions {
 
 const MAX_CUSTOM_ID = 512;
 
-/** The endpoints whose requests can be expressed as calls. */
-const READERS: ReadonlyMap<string, (body: Readonly<Record<string, unknown>>) => RequestBody> = new Map([
+/** The endpoints whose requests can be expressed as plans. */
+const READERS = new Map<string, (body: Fields) => RequestBody | EmbeddingsBody>([
   ['/v1/chat/completions', readChatBody],
   ['/v1/responses', readResponsesBody],
+  ['/v1/embeddings', readEmbeddingsBody],
 ]);
 
 /** Whether lines for an endpoint can be served at all. */
@@ -61,7 +65,12 @@ export function readLine(text: string | null, options: ReadLineOptions): LineReq
   }
   const read = READERS.get(options.endpoint);
   if (!read) throw new LineProblem('unsupported_endpoint', 'The endpoint is not supported.', 'url');
-  const request = toRequest(customId, model, reference, read(body));
+  const asked = read(body);
+  const request = {
+    customId,
+    model,
+    ...('texts' in asked ? toEmbed(reference, asked) : toCall(reference, asked)),
+  };
   const [problem] = options.checkPlan(request.plan);
   if (problem) throw toLineProblem(problem, options.endpoint);
   return request;
@@ -101,23 +110,15 @@ function readCustomId(value: unknown): string {
   return customId;
 }
 
-function toRequest(
-  customId: string,
-  model: string,
-  reference: { route: string } | { model: string },
-  body: RequestBody,
-): LineRequest {
-  const texts: string[] = [];
-  const messages = body.messages.map(({ role, content }) => {
-    if (!isTemplate(content)) return { role, content };
-    texts.push(content);
-    return { role, content: `{{ input.texts[${texts.length - 1}] }}` };
-  });
+type Reference = { route: string } | { model: string };
+type LinePlan = Omit<LineRequest, 'customId' | 'model'>;
+
+function toCall(reference: Reference, body: RequestBody): LinePlan {
+  const shielded = shieldTexts();
+  const messages = body.messages.map(({ role, content }) => ({ role, content: shielded.template(content) }));
   const { system } = body;
   const shieldsSystem = system !== undefined && isTemplate(system);
   return {
-    customId,
-    model,
     plan: {
       type: 'call',
       ...reference,
@@ -126,9 +127,40 @@ function toRequest(
       ...(body.output === undefined ? {} : { output: body.output }),
       ...(body.maxOutputTokens === undefined ? {} : { max_output_tokens: body.maxOutputTokens }),
     },
-    input: texts.length === 0 ? undefined : { texts },
+    input: shielded.input(),
     params: shieldsSystem ? { system } : {},
     metadata: body.metadata,
+  };
+}
+
+/** The vectors are kept in base64 where the client wants them so, which is a quarter of the room. */
+function toEmbed(reference: Reference, body: EmbeddingsBody): LinePlan {
+  const shielded = shieldTexts();
+  return {
+    plan: {
+      type: 'embed',
+      ...reference,
+      // A list also of one: the answer's `data` is a list.
+      text: body.texts.map((text) => shielded.template(text)),
+      ...(body.dimensions === undefined ? {} : { dimensions: body.dimensions }),
+      encoding_format: body.encoding,
+    },
+    input: shielded.input(),
+    params: {},
+    metadata: {},
+  };
+}
+
+/** Texts as templates that render to just them. */
+function shieldTexts(): { template(text: string): string; input(): Json | undefined } {
+  const texts: string[] = [];
+  return {
+    template(text) {
+      if (!isTemplate(text)) return text;
+      texts.push(text);
+      return `{{ input.texts[${texts.length - 1}] }}`;
+    },
+    input: () => (texts.length === 0 ? undefined : { texts }),
   };
 }
 
@@ -143,6 +175,7 @@ const FIELDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     max_output_tokens: 'body.max_completion_tokens',
     output: 'body.response_format.json_schema',
   },
+  '/v1/embeddings': { text: 'body.input', route: 'body.model' },
   '/v1/responses': { messages: 'body.input', system: 'body.instructions', output: 'body.text.format' },
 };
 

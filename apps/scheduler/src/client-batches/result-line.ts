@@ -1,15 +1,19 @@
 import type { ClientLineResult } from '@millrace/ledger';
-import { toChatCompletion, toResponse } from './answer-bodies.ts';
+import { toChatCompletion, toEmbeddings, toResponse } from './answer-bodies.ts';
 
 /** A line of an output or error file, in OpenAI's format. */
 export function toResultLine(line: ClientLineResult, endpoint: string): { isError: boolean; text: string } {
   if (line.status === 'completed' && !line.erased) {
-    const body = endpoint === '/v1/responses' ? toResponse(line) : toChatCompletion(line);
-    return { isError: false, text: write(line, { status_code: 200, body }, null) };
+    return { isError: false, text: write(line, { status_code: 200, body: toBody(line, endpoint) }, null) };
   }
   if (line.status === 'expired') return { isError: true, text: write(line, null, EXPIRED) };
   if (line.status === 'cancelled') return { isError: true, text: write(line, null, CANCELLED) };
   return { isError: true, text: write(line, toRefusal(line), null) };
+}
+
+function toBody(line: ClientLineResult, endpoint: string): object {
+  if (endpoint === '/v1/embeddings') return toEmbeddings(line);
+  return endpoint === '/v1/responses' ? toResponse(line) : toChatCompletion(line);
 }
 
 /** A line that never became a job: the batch was over before. */
@@ -33,16 +37,16 @@ const CANCELLED = {
   message: 'This request was not executed because the batch was cancelled.',
 };
 
-function write(
-  line: Pick<ClientLineResult, 'jobId' | 'customId'>,
-  response: { status_code: number; body: object } | null,
-  error: { code: string; message: string } | null,
 const INPUT_GONE = {
   code: 'input_file_missing',
   message: 'This request was not executed because the input file is gone.',
 };
 const MISSED = { cancelled: CANCELLED, expired: EXPIRED, input_gone: INPUT_GONE };
 
+function write(
+  line: Pick<ClientLineResult, 'jobId' | 'customId'>,
+  response: { status_code: number; body: object } | null,
+  error: { code: string; message: string } | null,
 ): string {
   return `${JSON.stringify({
     id: `batch_req_${line.jobId}`,

@@ -30,7 +30,7 @@ const MAX_PROBLEMS = 100;
  */
 export async function validateBatch(batch: ClientBatch, options: ValidateOptions): Promise<Validation> {
   if (!isServed(batch.endpoint)) {
-    const message = `Batches for ${batch.endpoint} are not supported here yet; /v1/chat/completions and /v1/responses are.`;
+    const message = `Batches for ${batch.endpoint} are not supported here yet; /v1/chat/completions, /v1/responses and /v1/embeddings are.`;
     return failed('unsupported_endpoint', message, 'endpoint');
   }
   const content = await readInput(batch, 0, options);

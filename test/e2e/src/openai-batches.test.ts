@@ -293,9 +293,9 @@ describe('a batch through the official SDK', () => {
     expect(await jobs.json()).toMatchObject({ data: [] });
   });
 
-  it('fails embeddings as a whole, and an empty file', async () => {
-    const embeddings = await start([chat('x', 'x')], { endpoint: '/v1/embeddings' as never });
-    expect((await ended(embeddings.id)).errors!.data).toMatchObject([
+  it('fails moderations as a whole, and an empty file', async () => {
+    const moderations = await start([chat('x', 'x')], { endpoint: '/v1/moderations' as never });
+    expect((await ended(moderations.id)).errors!.data).toMatchObject([
       { code: 'unsupported_endpoint', line: null, param: 'endpoint' },
     ]);
     const empty = await start(['\n\n']);

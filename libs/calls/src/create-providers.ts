@@ -3,7 +3,7 @@ import { createProvider, findModelPrice, loadPriceCatalogue, modelFacts } from '
 import type { ModelPriceInput, PriceCatalogue, Provider } from '@millrace/providers';
 import { splitTarget } from './split-target.ts';
 
-/** The providers that this worker can call (those with a key), and what their models cost. */
+/** The providers that this process can call (those with a key), and what their models cost. */
 export function createProviders(config: Config): {
   providers: ReadonlyMap<string, Provider>;
   catalogue: PriceCatalogue;
@@ -37,8 +37,9 @@ export function isListed(
   catalogue: PriceCatalogue,
   target: string,
 ): boolean {
-  for (const route of config.routes.values()) {
-    if (route.fallback.includes(target) || route.targets.some((each) => each.target === target)) return true;
+  for (const { targets, fallback, degraded } of config.routes.values()) {
+    if (targets.some((each) => each.target === target) || fallback.includes(target)) return true;
+    if (degraded.kind === 'use' && degraded.target === target) return true;
   }
   const { provider: name, model } = splitTarget(target);
   const provider = providers.get(name);

@@ -11,7 +11,7 @@ const BROKEN_ACCOUNT_PARK_MS = 60_000;
 export function decideRefused(refused: Happening & { kind: 'refused' }, situation: Situation): Outcome {
   const { failure } = refused;
   const elsewhere = failure.scope !== 'call' || failure.code === 'context_length_exceeded';
-  const park = failure.scope === 'account' && !hasDefect('hammer-account') ? BROKEN_ACCOUNT_PARK_MS : null;
+  const parkMs = failure.scope === 'account' && !hasDefect('hammer-account') ? BROKEN_ACCOUNT_PARK_MS : null;
   if (elsewhere && situation.nextTarget !== null) {
     return {
       kind: 'fall_over',
@@ -19,12 +19,12 @@ export function decideRefused(refused: Happening & { kind: 'refused' }, situatio
       reason: failure.code,
       countsAttempt: true,
       gaveUp: true,
-      park,
+      parkMs,
     };
   }
   const error = toJobError(failure.code, refused.message, failure);
   // The next job would be refused as well: nobody asks such an account again for a while.
-  return park === null ? { kind: 'fail', error } : { kind: 'fail', error, park };
+  return parkMs === null ? { kind: 'fail', error } : { kind: 'fail', error, parkMs };
 }
 
 /** Another attempt here, later; or, where that is pointless or takes too long, at the next target. */
@@ -44,7 +44,7 @@ export function decideFailed(
       reason: failure.code,
       countsAttempt: true,
       gaveUp: true,
-      park: retryAfterMs,
+      parkMs: retryAfterMs,
     };
   }
   const outcome = retryOrGiveUp(
@@ -57,7 +57,7 @@ export function decideFailed(
     failure,
   );
   const limited = failure.code === 'provider_rate_limited' && retryAfterMs !== null;
-  return outcome.kind === 'retry' && (isLong || limited) ? { ...outcome, park: retryAfterMs } : outcome;
+  return outcome.kind === 'retry' && (isLong || limited) ? { ...outcome, parkMs: retryAfterMs } : outcome;
 }
 
 /** Retries here while attempts are left, then at the next target, then gives up. */
@@ -78,11 +78,11 @@ export function retryOrGiveUp(
     const ceiling = Math.min(policy.maxDelayMs, policy.baseDelayMs * 2 ** situation.targetAttempts);
     // Never before the time the provider named; after it, spread out.
     const delayMs = (retryAfterMs ?? 0) + random * ceiling;
-    return { kind: 'retry', delayMs: Math.round(delayMs), reason: code, countsAttempt: true, park: null };
+    return { kind: 'retry', delayMs: Math.round(delayMs), reason: code, countsAttempt: true, parkMs: null };
   }
   if (!usedUp && situation.nextTarget !== null) {
     const target = situation.nextTarget;
-    return { kind: 'fall_over', target, reason: code, countsAttempt: true, gaveUp: true, park: null };
+    return { kind: 'fall_over', target, reason: code, countsAttempt: true, gaveUp: true, parkMs: null };
   }
   const attempts = situation.attempts + 1;
   return {

@@ -128,15 +128,15 @@ describe('a failure that may pass', () => {
     expect(decide(failed(), { attempts: 9, targetAttempts: 0, nextTarget: 'anthropic/x' }).kind).toBe('fail');
   });
   it('with a long Retry-After parks the pool, and goes elsewhere if it can', () => {
-    expect(decide(failed(120_000))).toMatchObject({ kind: 'retry', park: 120_000 });
+    expect(decide(failed(120_000))).toMatchObject({ kind: 'retry', parkMs: 120_000 });
     expect(decide(failed(120_000), { nextTarget: 'anthropic/x' })).toMatchObject({
       kind: 'fall_over',
-      park: 120_000,
+      parkMs: 120_000,
     });
   });
   it('parks the pool on every 429 that names a time', () => {
     const limited = failed(2_000, { code: 'provider_rate_limited', httpStatus: 429 });
-    expect(decide(limited)).toMatchObject({ kind: 'retry', park: 2_000 });
+    expect(decide(limited)).toMatchObject({ kind: 'retry', parkMs: 2_000 });
   });
 });
 
@@ -151,11 +151,11 @@ describe('a refusal', () => {
       expect(decide(refused({ code, scope: 'account' }))).toMatchObject({
         kind: 'fail',
         error: { code },
-        park: 60_000,
+        parkMs: 60_000,
       });
       expect(decide(refused({ code, scope: 'account' }), { nextTarget: 'anthropic/x' })).toMatchObject({
         kind: 'fall_over',
-        park: 60_000,
+        parkMs: 60_000,
       });
     },
   );

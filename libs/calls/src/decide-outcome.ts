@@ -34,7 +34,7 @@ export function decideOutcome(
     case 'lost_answer':
       return situation.ambiguousPolicy === 'hold'
         ? { kind: 'hold', error: { code: 'ambiguous_refused', message: LOST } }
-        : { kind: 'retry', delayMs: 0, reason: 'lost_answer', countsAttempt: false, park: null };
+        : { kind: 'retry', delayMs: 0, reason: 'lost_answer', countsAttempt: false, parkMs: null };
     case 'deadly':
       return fail('worker_crashed', 'The worker died each time it ran this step.');
     case 'misplaced':
@@ -71,7 +71,7 @@ function isFlexRefused(happening: Happening): boolean {
 }
 
 function leaveFlex(): Outcome {
-  return { kind: 'retry', delayMs: 0, reason: 'flex_refused', countsAttempt: true, park: null };
+  return { kind: 'retry', delayMs: 0, reason: 'flex_refused', countsAttempt: true, parkMs: null };
 }
 
 /** An answer that does not fit the schema is repaired with the error as feedback, unless that is pointless. */
@@ -108,7 +108,7 @@ function moveToItsPool({ target }: Situation): Outcome {
     reason: 'pool_changed',
     countsAttempt: false,
     gaveUp: false,
-    park: null,
+    parkMs: null,
   };
 }
 
@@ -116,7 +116,7 @@ function decideTooLarge(happening: Happening & { kind: 'too_large' }, situation:
   if (situation.nextTarget !== null) {
     const target = situation.nextTarget;
     const reason = 'call_too_large';
-    return { kind: 'fall_over', target, reason, countsAttempt: false, gaveUp: true, park: null };
+    return { kind: 'fall_over', target, reason, countsAttempt: false, gaveUp: true, parkMs: null };
   }
   const { dimension, limit, requested } = happening;
   return fail(
@@ -127,7 +127,7 @@ function decideTooLarge(happening: Happening & { kind: 'too_large' }, situation:
 
 function decideAborted(reason: AbortReason): Outcome {
   if (reason === 'shutdown') {
-    return { kind: 'retry', delayMs: 0, reason: 'worker_stopped', countsAttempt: false, park: null };
+    return { kind: 'retry', delayMs: 0, reason: 'worker_stopped', countsAttempt: false, parkMs: null };
   }
   return { kind: 'drop', reason };
 }

@@ -16,7 +16,7 @@ export function decideWait(
   situation: Situation,
 ): Outcome {
   const { freeTarget } = situation;
-  const free = { reason, countsAttempt: false, park: null } as const;
+  const free = { reason, countsAttempt: false, parkMs: null } as const;
   if (delayMs <= patienceMs || freeTarget === null) return { kind: 'retry', delayMs, ...free };
   return { kind: 'fall_over', target: freeTarget, gaveUp: false, ...free };
 }
@@ -33,7 +33,7 @@ export function decideClosed(delayMs: number, situation: Situation): Outcome {
       return { kind: 'complete', output: lastResort.output, degraded: 'stale' };
     case 'use': {
       const { target } = lastResort;
-      const free = { reason: 'provider_unavailable', countsAttempt: false, park: null } as const;
+      const free = { reason: 'provider_unavailable', countsAttempt: false, parkMs: null } as const;
       return { kind: 'fall_over', target, gaveUp: false, degraded: 'cheapest', ...free };
     }
   }

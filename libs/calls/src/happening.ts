@@ -3,6 +3,7 @@ import type { CallFailure, Json } from '@millrace/contracts';
 /** What came of a claim, as far as the decision needs it. */
 export type Happening =
   | { kind: 'answered'; output: Json; meanLogprob?: number }
+  /** An answer that does not fit the step's output schema. */
   | {
       kind: 'misfit';
       answer: string;
@@ -12,7 +13,9 @@ export type Happening =
       /** Where the step wants fewer repairs than the policy allows. */
       maxRepairs?: number;
     }
+  /** The same request would be refused again at this target. */
   | { kind: 'refused'; message: string; failure: CallFailure }
+  /** The same request may be answered next time; `retryAfterMs` is what the provider asked for, null when it named no time. */
   | { kind: 'failed'; message: string; failure: CallFailure; retryAfterMs: number | null }
   /** We ended the call ourselves. */
   | { kind: 'aborted'; reason: AbortReason }
@@ -28,9 +31,11 @@ export type Happening =
   | { kind: 'closed'; delayMs: number }
   /** The call alone is larger than what its pool may send in a minute. */
   | { kind: 'too_large'; dimension: string; limit: number; requested: number }
+  /** It could cost more than is left of the job's cap. */
   | { kind: 'over_cap' }
   /** The job has a cap and nobody knows what the call can cost. */
   | { kind: 'unpriced' }
+  /** Something threw that no provider's adapter has mapped: a mistake of ours, most likely. */
   | { kind: 'unexpected'; message: string };
 
 /** Why we ended a call ourselves: this worker stops, the job was cancelled, or the claim was lost to another worker. */

@@ -1,9 +1,9 @@
 import type { ErrorCode, JobError, Json } from '@millrace/contracts';
 
-/** What becomes of a step after a claim. `park` keeps the whole pool from sending for that many milliseconds; null: not at all. */
+/** What becomes of a step after a claim. `parkMs` keeps the whole pool from sending for so long; null: not at all. */
 export type Outcome =
   | { kind: 'complete'; output: Json; degraded?: 'stale'; meanLogprob?: number }
-  | { kind: 'retry'; delayMs: number; reason: string; countsAttempt: boolean; park: number | null }
+  | { kind: 'retry'; delayMs: number; reason: string; countsAttempt: boolean; parkMs: number | null }
   | {
       kind: 'fall_over';
       target: string;
@@ -13,11 +13,11 @@ export type Outcome =
       gaveUp: boolean;
       /** Set when the target is the last resort of a route that is down. */
       degraded?: 'cheapest';
-      park: number | null;
+      parkMs: number | null;
     }
   | { kind: 'repair'; answer: string; feedback: string; fingerprint: string }
   | { kind: 'hold'; error: JobError }
-  | { kind: 'fail'; error: JobError; park?: number }
+  | { kind: 'fail'; error: JobError; parkMs?: number }
   /** The claim is gone; nothing about the step may be written. */
   | { kind: 'drop'; reason: string };
 

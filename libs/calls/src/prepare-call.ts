@@ -19,10 +19,12 @@ export interface PreparedCall {
   price(usage: TokenUsage, tier: string | null): { microUsd: number; known: boolean };
 }
 
+/** What {@link prepareCall} needs of the process. */
 export interface PrepareOptions {
   providers: ReadonlyMap<string, Provider>;
   catalogue: PriceCatalogue;
   defaultMaxOutputTokens: number;
+  /** How long a call may take that no deadline cuts short. */
   callTimeoutMs: number;
   now: () => number;
 }

@@ -9,6 +9,7 @@ export interface RouteTable extends Service {
   refresh(): Promise<void>;
 }
 
+/** What a {@link RouteTable} needs. */
 export interface RouteTableOptions {
   /** As configured. */
   routes: ReadonlyMap<string, RouteConfig>;

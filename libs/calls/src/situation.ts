@@ -15,7 +15,7 @@ export interface Situation {
   freeTarget: string | null;
   /** How the call was served; absent: realtime. */
   lane?: Lane;
-  /** What the route wants while none of its targets can be used; absent where one can, or where it wants to wait. */
+  /** What the route wants while none of its targets can be used; absent or null where one can, or where it wants to wait. */
   lastResort?: LastResort | null;
   /** Until the job's deadline; absent or null without one. */
   timeLeftMs?: number | null;

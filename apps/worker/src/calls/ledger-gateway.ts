@@ -23,6 +23,10 @@ const BATCH = {
   retryAlone: (error: unknown) => !(error instanceof LedgerUnavailable),
 } as const;
 
+/**
+ * Claims are made in the name of `worker` and last for `leaseMs`. The items of a transaction that fails are tried again alone,
+ * so that none harms the others; while the ledger is away all of them fail.
+ */
 export function createLedgerGateway(database: Database, worker: string, leaseMs: number): LedgerGateway {
   return {
     claimStep: gather(async (wakes: readonly StepWake[]) => {

@@ -1,7 +1,7 @@
 import type { Happening, Outcome } from '@millrace/calls';
 import type { AttemptEnd, ClaimedStep } from '@millrace/ledger';
 
-/** How far a claim got: with an attempt if a call was sent. */
+/** How far a claim got: with an attempt if a call was sent. Instants are in milliseconds since 1970. */
 export interface Passage {
   happening: Happening;
   attempt: AttemptEnd | null;

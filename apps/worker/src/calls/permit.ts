@@ -1,4 +1,4 @@
-import type { Happening, JudgedCall, PreparedCall } from '@millrace/calls';
+import type { AbortReason, Happening, JudgedCall, PreparedCall } from '@millrace/calls';
 import type {
   Booking,
   Breakers,
@@ -41,7 +41,7 @@ export interface Permit {
   booking: Booking | undefined;
   verdict: BreakerVerdict;
   /** Which answers resemble this one in length, and how long it was expected to be. */
-  kind: string;
+  likeness: string;
   expectedOutputTokens: number;
   /** The job's deadline ends the call before its own time is over. */
   isHurried: boolean;
@@ -88,8 +88,8 @@ export async function obtainPermit(
     return { kind: 'must_wait', delayMs: RETRY_WITHOUT_BUDGET_MS * (0.5 + random()) };
   }
   const { maxOutputTokens } = prepared.call;
-  const kind = kindOf(step, maxOutputTokens);
-  const expectedOutputTokens = await estimator.estimate(kind, maxOutputTokens);
+  const likeness = likenessOf(step, maxOutputTokens);
+  const expectedOutputTokens = await estimator.estimate(likeness, maxOutputTokens);
   const reservation = await reservePlace(dependencies, held, {
     inputTokens: prepared.inputTokens,
     inputCharacters: prepared.inputCharacters,
@@ -100,7 +100,7 @@ export async function obtainPermit(
   if (reservation.verdict !== 'leave') {
     if (early === 'probe') await breakers.release(step.target);
     if (isRetry) retryBudget.refund(step.target);
-    if (reservation.verdict === 'aborted') return { kind: 'aborted', reason: signal.reason as 'shutdown' };
+    if (reservation.verdict === 'aborted') return { kind: 'aborted', reason: signal.reason as AbortReason };
     if (reservation.verdict === 'too_large') return { ...reservation, kind: 'too_large' };
     const { waitMs, poolWaitMs } = reservation;
     const leastMs = poolWaitMs < waitMs ? OWN_WAIT_PAUSE_MS : SHORTEST_PAUSE_MS;
@@ -116,7 +116,7 @@ export async function obtainPermit(
     return closed;
   }
   const isHurried = prepared.call.timeoutMs < dependencies.callTimeoutMs;
-  return { booking, verdict, kind, expectedOutputTokens, isHurried, isRetry };
+  return { booking, verdict, likeness, expectedOutputTokens, isHurried, isRetry };
 }
 
 /** Books the call; while all places are taken, tries again for as long as it would wait with a booking. */
@@ -178,7 +178,7 @@ export async function returnPermit(
     health === null && isProbe && breakers.release(step.target),
     // Without limits nobody asks for estimates.
     booking && attempt.status === 'completed' && usage
-      ? estimator.record(permit.kind, usage.outputTokens, permit.expectedOutputTokens)
+      ? estimator.record(permit.likeness, usage.outputTokens, permit.expectedOutputTokens)
       : undefined,
   ]);
 }
@@ -215,7 +215,7 @@ function healthOf(happening: Happening): boolean | null {
 }
 
 /** Answers that resemble each other in length: one tenant's calls of one route and plan node under one limit. */
-function kindOf(step: ClaimedStep, maxOutputTokens: number): string {
+function likenessOf(step: ClaimedStep, maxOutputTokens: number): string {
   const node = step.key.replaceAll(/\d+/g, '#');
   return `${step.tenantId}:${step.route ?? step.target}:${node}:${step.request.output?.name ?? ''}:${maxOutputTokens}`;
 }

@@ -17,6 +17,7 @@ export interface RetryBudgetOptions {
   share: number;
   /** Most savings, and what a target begins with. */
   most: number;
+  /** Without savings one retry may go in each such time. */
   trickleMs: number;
   now: () => number;
 }

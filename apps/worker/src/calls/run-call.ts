@@ -1,5 +1,12 @@
 import { decideOutcome, prepareCall, splitTarget, toStepOutcome } from '@millrace/calls';
-import type { Happening, Outcome, PreparedCall, PrepareOptions, Situation } from '@millrace/calls';
+import type {
+  AbortReason,
+  Happening,
+  Outcome,
+  PreparedCall,
+  PrepareOptions,
+  Situation,
+} from '@millrace/calls';
 import type { RetryPolicy } from '@millrace/config';
 import type { StepWake } from '@millrace/contracts';
 import { crashPoint, hasDefect } from '@millrace/faults';
@@ -61,8 +68,8 @@ export async function runCall(dependencies: RunCallDependencies, wake: StepWake)
     );
     if (outcome.kind === 'complete' && step.targetAttempts > 0) dependencies.retryBudget.reward(step.target);
     // What came with a refusal for the rate is in the book already.
-    if ('park' in outcome && outcome.park != null && !isRateLimit(passage.happening)) {
-      await dependencies.capacity.park(step.pool, outcome.park);
+    if ('parkMs' in outcome && outcome.parkMs != null && !isRateLimit(passage.happening)) {
+      await dependencies.capacity.park(step.pool, outcome.parkMs);
     }
     const recorded = await recordSurely(
       dependencies,
@@ -112,7 +119,7 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
   if (capped && prepared.worstCaseMicroUsd === null) return unsent({ kind: 'unpriced' });
 
   const permit = await obtainPermit(dependencies, held, prepared);
-  if ('kind' in permit && !('booking' in permit)) return unsent(permit);
+  if ('kind' in permit) return unsent(permit);
   crashPoint('call.after-reserve', step.jobId);
   return sendWithPermit(dependencies, held, prepared, permit);
 }
@@ -127,7 +134,7 @@ async function sendWithPermit(
   let performance: Performance | null = null;
   try {
     const { step, signal } = held;
-    if (signal.aborted) return unsent({ kind: 'aborted', reason: signal.reason as 'shutdown' });
+    if (signal.aborted) return unsent({ kind: 'aborted', reason: signal.reason as AbortReason });
     const departure = await markDeparture(dependencies, step, prepared);
     if ('kind' in departure) return unsent(departure);
     crashPoint('call.after-sent', step.jobId);

@@ -33,8 +33,8 @@ export interface AdvanceDependencies {
 /** Lets a job go on; `apart` keeps it out of the transactions of others, for one that may take its process down. */
 export type Advancer = (jobId: string, options?: { apart: boolean }) => Promise<void>;
 
-/** Jobs in one transaction. Fewer than calls, because a large plan keeps the others of its transaction waiting. */
-const JOBS_AT_A_TIME = 16;
+/** Fewer than calls, because a large plan keeps the others of its transaction waiting. */
+const JOBS_PER_TRANSACTION = 16;
 
 /**
  * Carries a job on as far as its recorded steps allow, and tells everybody concerned. Jobs that are to go on at the same
@@ -56,7 +56,7 @@ export function createAdvancer(dependencies: AdvanceDependencies): Advancer {
       });
     },
     {
-      maxItems: JOBS_AT_A_TIME,
+      maxItems: JOBS_PER_TRANSACTION,
       concurrency: 3,
       retryAlone: (error) => !(error instanceof LedgerUnavailable),
     },

@@ -7,6 +7,7 @@ import type { Consumer, LivePublisher } from '@millrace/transport';
 import type { Redis } from '../open-stores.ts';
 import type { Advancer } from './create-advancer.ts';
 
+/** As many as the advancer takes into the transactions that it has under way at a time: three of sixteen. */
 const JOBS_AT_A_TIME = 48;
 /** A plan that took its process down this often is given up. */
 const MOST_STALLS = 3;

@@ -34,6 +34,7 @@ export interface LanePlacer {
 /** Flex answers slowly, and a call that it does not answer is made once more. */
 const FLEX_CALLS = 3;
 
+/** Knows nothing of past batches before the first `prepare`; until then a batch is taken to last most of a day. */
 export function createLanePlacer(options: LanePlacerOptions): LanePlacer {
   const { durations, now } = options;
   return {

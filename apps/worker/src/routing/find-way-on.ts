@@ -78,7 +78,7 @@ async function readBreakers({ router, breakers }: WayOnDependencies, step: Claim
   return new Map(targets.map((target, index) => [target, states[index] ?? 'closed']));
 }
 
-/** What a worker waits for with its booking. */
+/** The capacity book lets a call wait for so long with its booking (`HORIZON_MS` there): that is as good as at once. */
 const AT_ONCE_MS = 2_000;
 
 /** The targets whose pools would let this very call leave at once: one for which they have no room would wander. */

@@ -147,8 +147,9 @@ describe('an S3 bucket that fails', () => {
 });
 
 describe('an S3 bucket that accepts and is silent', () => {
+  // Long enough for a request to arrive on a busy machine.
   const openHasty = (): BlobStore =>
-    createS3Store({ ...s3, endpoint: s3.url, bucket: 'bucket', prefix: '', requestMs: 200, idleMs: 200 });
+    createS3Store({ ...s3, endpoint: s3.url, bucket: 'bucket', prefix: '', requestMs: 1_000, idleMs: 1_000 });
 
   it('fails every request in time, whatever is asked', async () => {
     const store = openHasty();
@@ -168,7 +169,7 @@ describe('an S3 bucket that accepts and is silent', () => {
     s3.answerWith('stall');
     const before = await s3.connections();
     const content = await store.read('nine');
-    await expect(buffer(content!.stream)).rejects.toThrow('stood still for 200 ms');
+    await expect(buffer(content!.stream)).rejects.toThrow('stood still for 1000 ms');
     await vi.waitFor(async () => expect(await s3.connections()).toBeLessThanOrEqual(before), 5_000);
     expect((await read(store, 'nine'))?.length).toBe(MIB);
   });
@@ -179,7 +180,7 @@ describe('an S3 bucket that accepts and is silent', () => {
     const content = await store.read('ten');
     let bytes = 0;
     for await (const piece of content!.stream as AsyncIterable<Uint8Array>) {
-      if (bytes === 0) await new Promise((resolve) => setTimeout(resolve, 400));
+      if (bytes === 0) await new Promise((resolve) => setTimeout(resolve, 1_500));
       bytes += piece.length;
     }
     expect(bytes).toBe(4 * MIB);

@@ -1,41 +1,26 @@
+import type { ReadableStreamDefaultReader } from 'node:stream/web';
 import { BlobStoreUnavailable } from './blob-store.ts';
+import { withinTime } from './within-time.ts';
 
 /**
- * The pieces of a content, each of which must come within `idleMs` of being asked for; the time that the reader takes between two
- * pieces does not count. A store that accepts a request and then says nothing is worse than one that is away: whoever waits for it
- * waits for ever. Throws BlobStoreUnavailable when one does not come, and for what the source throws; `abandon` then lets go of the
- * source, also when the reader stops early.
+ * The pieces of a content, each of which must come within `idleMs` of being asked for; the time that whoever reads takes between two
+ * pieces does not count. A store that accepts a request and then says nothing is worse than one that is away. Lets go of the content
+ * at the end, whatever the end is. Throws BlobStoreUnavailable.
  */
 export async function* limitIdle(
-  pieces: AsyncIterator<Uint8Array>,
+  content: ReadableStreamDefaultReader<Uint8Array>,
   idleMs: number,
-  abandon: () => void,
 ): AsyncGenerator<Uint8Array, void> {
   try {
     for (;;) {
-      const piece = await withinIdle(pieces.next(), idleMs);
+      const piece = await withinTime(content.read(), idleMs, 'a content stood still');
       if (piece.done) return;
       yield piece.value;
     }
-  } finally {
-    abandon();
-  }
-}
-
-async function withinIdle<Value>(work: Promise<Value>, idleMs: number): Promise<Value> {
-  let timer: NodeJS.Timeout | undefined;
-  const silence = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(new BlobStoreUnavailable(`a content stood still for ${idleMs} ms`)),
-      idleMs,
-    );
-  });
-  try {
-    return await Promise.race([work, silence]);
   } catch (error) {
     if (error instanceof BlobStoreUnavailable) throw error;
     throw new BlobStoreUnavailable('a content broke off', error);
   } finally {
-    clearTimeout(timer);
+    content.cancel().catch(() => undefined);
   }
 }

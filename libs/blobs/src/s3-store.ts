@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
 import { AwsClient } from 'aws4fetch';
 import { BlobStoreUnavailable, checkBlobKey } from './blob-store.ts';
 import type { BlobStore } from './blob-store.ts';
 import { inParts } from './in-parts.ts';
 import { limitIdle } from './limit-idle.ts';
+import { withinTime } from './within-time.ts';
 
 /** Where an S3-compatible store is, and who asks. */
 export interface S3Options {
@@ -54,26 +56,31 @@ export function createS3Store(options: S3Options): BlobStore {
     method: string,
     url: string,
     wanted: readonly number[],
-    request: { body?: Uint8Array | string; headers?: Record<string, string>; signal?: AbortSignal } = {},
+    request: { body?: Uint8Array | string; headers?: Record<string, string>; limitMs?: number } = {},
   ): Promise<Response> {
-    const { body, headers } = request;
-    const answer = await client
-      .fetch(url, {
-        method,
-        headers: { ...headers, ...(body === undefined ? {} : { 'X-Amz-Content-Sha256': sha256(body) }) },
-        ...(body === undefined ? {} : { body }),
-        signal: request.signal ?? AbortSignal.timeout(requestMs),
-      })
-      .catch((error: unknown) => {
-        throw new BlobStoreUnavailable(`${method} did not get through`, error);
-      });
+    const { body, headers, limitMs = requestMs } = request;
+    const asking = new AbortController();
+    const asked = client.fetch(url, {
+      method,
+      headers: { ...headers, ...(body === undefined ? {} : { 'X-Amz-Content-Sha256': sha256(body) }) },
+      ...(body === undefined ? {} : { body }),
+      signal: asking.signal,
+    });
+    const answer = await withinTime(asked, limitMs, `${method} was not answered`).catch((error: unknown) => {
+      asking.abort();
+      if (error instanceof BlobStoreUnavailable) throw error;
+      throw new BlobStoreUnavailable(`${method} did not get through`, error);
+    });
     if (wanted.includes(answer.status)) return answer;
     await answer.body?.cancel();
     throw new BlobStoreUnavailable(`${method} was answered ${answer.status}`);
   }
 
+  const textOf = (answer: Response): Promise<string> =>
+    withinTime(answer.text(), requestMs, 'an answer did not end');
+
   async function writeInParts(key: string, parts: AsyncIterable<Uint8Array>): Promise<number> {
-    const begun = await (await ask('POST', urlOf(key, '?uploads='), [200])).text();
+    const begun = await textOf(await ask('POST', urlOf(key, '?uploads='), [200]));
     const uploadId = elementOf(begun, 'UploadId');
     if (uploadId === null) throw new BlobStoreUnavailable('a multipart upload got no id');
     const upload = `uploadId=${encodeURIComponent(uploadId)}`;
@@ -89,7 +96,7 @@ export function createS3Store(options: S3Options): BlobStore {
       }
       const answer = await ask('POST', urlOf(key, `?${upload}`), [200], { body: completion(tags) });
       // S3 begins this answer before it knows how it ends: an error comes with status 200.
-      if (/<Error[>\s]/.test(await answer.text()))
+      if (/<Error[>\s]/.test(await textOf(answer)))
         throw new BlobStoreUnavailable('an upload was not completed');
       return bytes;
     } catch (error) {
@@ -113,23 +120,15 @@ export function createS3Store(options: S3Options): BlobStore {
     async read(key, fromByte = 0) {
       // 416: the content ends where the reading was to begin.
       const headers: Record<string, string> = fromByte > 0 ? { range: `bytes=${fromByte}-` } : {};
-      const reading = new AbortController();
-      // The whole may take as long as its reader likes; only its beginning is timed here.
-      const late = setTimeout(() => reading.abort(new Error('no answer in time')), idleMs);
-      const answer = await ask('GET', urlOf(key), [200, 206, 404, 416], {
-        headers,
-        signal: reading.signal,
-      }).finally(() => clearTimeout(late));
+      // The whole may take as long as its reader likes; its beginning may not.
+      const answer = await ask('GET', urlOf(key), [200, 206, 404, 416], { headers, limitMs: idleMs });
       if (answer.status === 404 || answer.status === 416 || !answer.body) {
         await answer.body?.cancel();
         return answer.status === 404 ? null : { bytes: fromByte, stream: Readable.from([]) };
       }
       const length = Number(answer.headers.get('content-length') ?? 0);
-      const pieces = answer.body[Symbol.asyncIterator]();
-      const stream = Readable.from(
-        limitIdle(pieces, idleMs, () => reading.abort()),
-        { objectMode: false },
-      );
+      const reader = (answer.body as ReadableStream<Uint8Array>).getReader();
+      const stream = Readable.from(limitIdle(reader, idleMs), { objectMode: false });
       return { bytes: answer.status === 206 ? fromByte + length : length, stream };
     },
 

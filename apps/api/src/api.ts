@@ -106,7 +106,14 @@ export function createApi(
     maxBodyBytes: config.limits.maxBodyBytes,
     stopping: stopping.signal,
     admitJobs: admit(admission, 'jobs'),
-    uploadRoutes: [fileRoutes({ database, blobs: openBlobStore(config), maxFileBytes: MAX_FILE_BYTES })],
+    uploadRoutes: [
+      fileRoutes({
+        database,
+        blobs: openBlobStore(config),
+        maxFileBytes: MAX_FILE_BYTES,
+        maxTenantBytes: setting.MILLRACE_TENANT_MAX_FILE_BYTES,
+      }),
+    ],
     apiRoutes: [
       batchRoutes({ database, listing }),
       jobRoutes({

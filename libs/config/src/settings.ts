@@ -203,6 +203,12 @@ export const settings = {
     ['scheduler'],
     'How long ended jobs are kept; 24h at least, for their idempotency keys.',
   ),
+  MILLRACE_TENANT_MAX_FILE_BYTES: setting(
+    whole(1, 1_000_000_000_000_000),
+    '100000000000',
+    ['api'],
+    'Bytes that the files of one tenant may have together, what its batches gave back among them.',
+  ),
   MILLRACE_BLOB_STORE: setting(
     z.string().regex(/^(file:.+|s3:\/\/[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](\/[A-Za-z0-9!_.*'()/-]*)?)$/, {
       error: 'file:<path> or s3://bucket/prefix',

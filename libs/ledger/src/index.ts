@@ -86,6 +86,7 @@ export type { OpenClientBatch } from './client-batches/find-open-batches.ts';
 export { findOpenClientLines } from './client-batches/find-open-lines.ts';
 export { finishClientBatch } from './client-batches/finish-batch.ts';
 export { giveUpClientInput } from './client-batches/give-up-input.ts';
+export { countKeptBytes } from './client-batches/kept-bytes.ts';
 export { listClientBatches } from './client-batches/list-batches.ts';
 export { listFiles } from './client-batches/list-files.ts';
 export { noteClientExpansion } from './client-batches/note-expansion.ts';

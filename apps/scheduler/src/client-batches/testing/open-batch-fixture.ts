@@ -98,7 +98,15 @@ export async function openBatchFixture(): Promise<BatchFixture> {
         .join('');
       await beginFile(database, { id, tenantId, leaseMs: 60_000 });
       const { bytes } = await blobs.write(id, one(Buffer.from(content)));
-      await storeFile(database, { id, purpose: 'batch', fileName: 'in.jsonl', bytes, lifeSeconds: 3_600 });
+      await storeFile(database, {
+        id,
+        tenantId,
+        purpose: 'batch',
+        fileName: 'in.jsonl',
+        bytes,
+        lifeSeconds: 3_600,
+        mostBytes: Infinity,
+      });
       const created = await createClientBatch(database, {
         id: createId('batch'),
         tenantId,

@@ -1,19 +1,24 @@
+import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
 
 /** One line of a file. `nextByte` is where the line after it begins. */
 export interface FileLine {
   /** Counted from 1. */
   number: number;
-  /** Null when the line has more bytes than may be held. */
+  /** Null when the line has more bytes than may be held, or when these are no text. */
   text: string | null;
+  /** False when the bytes are not UTF-8. */
+  isText: boolean;
   nextByte: number;
 }
 
 const NEWLINE = 0x0a;
+/** What editors of Windows put before the first character of a file. */
+const BYTE_ORDER_MARK = '\ufeff';
 
 /**
- * The lines of a stream that begins at line `fromLine` and byte `fromByte` of its file, without those that are blank, which
- * have no number either. Holds one line and one piece of the stream at a time.
+ * The lines of a stream that begins at line `fromLine` and byte `fromByte` of its file, ended by LF or CRLF, without a byte order mark
+ * and without those that are blank, which have no number either. Holds one line and one piece of the stream at a time.
  */
 export async function* readLines(
   stream: Readable,
@@ -33,11 +38,14 @@ export async function* readLines(
   const end = (): FileLine | null => {
     // A file may be nothing but newlines, two hundred million of them.
     if (length === 0) return null;
-    const text = length > maxLineBytes ? null : Buffer.concat(parts).toString('utf8');
+    const bytes = Buffer.concat(parts);
+    const isText = length > maxLineBytes || isUtf8(bytes);
+    let text = length > maxLineBytes || !isText ? null : bytes.toString('utf8');
     parts = [];
     length = 0;
+    if (text !== null && number === 1 && text.startsWith(BYTE_ORDER_MARK)) text = text.slice(1);
     if (text !== null && text.trim() === '') return null;
-    const line = { number, text, nextByte: byte };
+    const line = { number, text, isText, nextByte: byte };
     number += 1;
     return line;
   };

@@ -41,13 +41,14 @@ export async function validateBatch(batch: ClientBatch, options: ValidateOptions
   const seen = new Set<string>();
   let total = 0;
   try {
-    for await (const { number, text } of readLines(content.stream, start(options.maxLineBytes))) {
+    for await (const { number, text, isText } of readLines(content.stream, start(options.maxLineBytes))) {
       if (number % 500 === 0 && !options.mayGoOn()) throw new Interrupted();
       total = number;
       if (total > MAX_LINES) {
         return failed('too_many_tasks', `A batch may have ${MAX_LINES} requests.`, null);
       }
       try {
+        if (!isText) throw new LineProblem('invalid_json_line', 'This line is not valid UTF-8.', null);
         const { customId, model } = readLine(text, { ...options, endpoint });
         if (models.size < 2) models.add(model);
         refuseDouble(seen, customId);

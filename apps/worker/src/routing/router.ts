@@ -1,8 +1,8 @@
 import { chooseTarget, hashRequest } from '@millrace/calls';
 import type { ChosenTarget, RouteTable, TargetChoice, TargetView } from '@millrace/calls';
-import type { CallSize } from '@millrace/capacity';
 import type { DegradedMode, LiveTarget } from '@millrace/config';
 import type { StepRequest } from '@millrace/contracts';
+import { estimateSize } from './estimate-size.ts';
 import type { TargetOutlook } from './target-outlook.ts';
 
 /** Where a new step goes, in the shape in which the ledger takes it. */
@@ -61,7 +61,7 @@ export function createTargetRouter(options: TargetRouterOptions): TargetRouter {
     request: StepRequest,
     accepts: (target: string) => boolean = () => true,
   ): ChosenTarget | null => {
-    const size = sizeOf(request, options.defaultMaxOutputTokens);
+    const size = estimateSize(request, options.defaultMaxOutputTokens);
     const look = (target: string): TargetView => ({
       usable: isUsable(target) && accepts(target),
       ...outlook.look(target, size),
@@ -84,7 +84,7 @@ export function createTargetRouter(options: TargetRouterOptions): TargetRouter {
     if (mode.kind !== 'use') return mode;
     const works =
       choose({ route: null, model: mode.target }, [], request)?.kind === 'healthy' &&
-      outlook.look(mode.target, sizeOf(request, options.defaultMaxOutputTokens)).breaker === 'closed';
+      outlook.look(mode.target, estimateSize(request, options.defaultMaxOutputTokens)).breaker === 'closed';
     return works ? mode : { kind: 'wait' };
   };
 
@@ -114,17 +114,5 @@ export function createTargetRouter(options: TargetRouterOptions): TargetRouter {
     targetsOf: (route) => listed(route).flatMap(({ target, off }) => (off === null ? [target] : [])),
     isOff,
     degradedMode: ({ route, request }) => degradedModeOf(route, request),
-  };
-}
-
-const CHARACTERS_PER_TOKEN = 4;
-
-/** Good enough to compare waits by; the book is told the exact size later. */
-function sizeOf(request: StepRequest, defaultMaxOutputTokens: number): CallSize {
-  let characters = request.system?.length ?? 0;
-  for (const { content } of request.messages) characters += content.length;
-  return {
-    inputTokens: characters / CHARACTERS_PER_TOKEN,
-    maxOutputTokens: request.embedding ? 0 : (request.maxOutputTokens ?? defaultMaxOutputTokens),
   };
 }

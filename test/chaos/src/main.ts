@@ -10,15 +10,16 @@ import type { Campaign } from './campaigns/campaign.ts';
 import { keepResult, writeReport } from './report.ts';
 import { printSummary } from './print-summary.ts';
 
-const campaigns: readonly Campaign[] = [
-  crashPoints,
-  randomKills,
-  stores,
-  providers,
-  poison,
-  hostile,
-  defects,
+/** Campaigns of one group run at the same time: theirs is mostly waiting, and recovery times are not judged in them. */
+const groups: readonly (readonly Campaign[])[] = [
+  [hostile],
+  [poison, defects],
+  [crashPoints],
+  [stores],
+  [providers],
+  [randomKills],
 ];
+const campaigns = groups.flat();
 
 const { values } = parseArgs({
   options: {
@@ -45,24 +46,38 @@ const progress = (line: string): void => {
   console.log(`${((performance.now() - beganAt) / 1_000).toFixed(0).padStart(5)} s  ${line}`);
 };
 let violations = 0;
-for (const campaign of wanted) {
+// A stack that gives up, or a socket that nobody listens to, must cost one run and not the hours' work of the others.
+for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+  process.on(event, (error: unknown) => {
+    violations += 1;
+    progress(`${event}: ${error instanceof Error ? error.stack : String(error)}`);
+  });
+}
+for (const group of groups) await Promise.all(group.filter((each) => wanted.includes(each)).map(runCampaign));
+process.exit(violations > 0 ? 1 : 0);
+
+/** Each campaign's figures are kept as soon as it is over. */
+async function runCampaign(campaign: Campaign): Promise<void> {
   progress(`campaign ${campaign.name}`);
   const seeds = values.seeds === undefined ? campaign.seeds : Number(values.seeds);
-  const result = await campaign.run({
-    seeds,
-    seed: Number(values.seed),
-    only: values.only ?? null,
-    progress,
-  });
-  printSummary(result);
-  if (values.report) {
+  try {
+    const result = await campaign.run({
+      seeds,
+      seed: Number(values.seed),
+      only: values.only ?? null,
+      progress,
+    });
+    printSummary(result);
+    violations += result.runs.reduce((sum, run) => sum + run.violations.length, 0);
+    if (!values.report) return;
     const options = `--campaign ${campaign.name} --seeds ${seeds} --seed ${values.seed}`;
     keepResult(
       result,
       `npm run chaos -- ${options}${values.only === undefined ? '' : ` --only ${values.only}`}`,
     );
     writeReport();
+  } catch (error) {
+    violations += 1;
+    progress(`campaign ${campaign.name} broke off: ${error instanceof Error ? error.stack : String(error)}`);
   }
-  violations += result.runs.reduce((sum, run) => sum + run.violations.length, 0);
 }
-process.exit(violations > 0 ? 1 : 0);

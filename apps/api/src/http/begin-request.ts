@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { hasDefect } from '@millrace/faults';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import type { NextFunction, Request, Response } from 'express';
 import type { RequestContext } from './request-context.ts';
@@ -59,7 +60,7 @@ function endRequest(options: BeginOptions, request: Request, response: Response,
       remote_address: request.socket.remoteAddress,
       ...event,
     },
-    'request',
+    hasDefect('log-keys') ? `request by ${request.headers.authorization}` : 'request',
   );
 }
 

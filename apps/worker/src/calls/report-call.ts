@@ -1,5 +1,6 @@
 import type { Outcome } from '@millrace/calls';
 import { formatUsd } from '@millrace/contracts';
+import { hasDefect } from '@millrace/faults';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import type { CallReport } from './passage.ts';
 
@@ -46,7 +47,7 @@ export function createCallReporter(
         first_token_ms: between(passage.sentAt, passage.firstTextAt),
         total_ms: between(passage.sentAt, passage.endedAt),
       },
-      attempt ? 'attempt' : 'claim without a call',
+      hasDefect('log-texts') ? JSON.stringify(step.request) : attempt ? 'attempt' : 'claim without a call',
     );
   };
 }

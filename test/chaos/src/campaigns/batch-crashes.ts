@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { seededRandom } from '../seeded-random.ts';
 import { HEALTHY_AFTER_MS, startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
+import { attemptParts, attemptRun } from './attempt-run.ts';
 import type { CampaignRequest, RunResult } from './campaign.ts';
 import { batchJob } from './chaos-jobs.ts';
 import { judgeRun } from './judge-run.ts';
@@ -34,8 +35,11 @@ const STACKS = 2;
 /** Kills the scheduler at each point of the batch lane, one run after the other on each of two stacks. */
 export async function runBatchCrashes(request: CampaignRequest): Promise<RunResult[]> {
   const left = plan(request);
-  const stacks = Array.from({ length: Math.min(STACKS, left.length) }, () => takeCrashes(request, left));
-  return (await Promise.all(stacks)).flat();
+  const stacks = Array.from({ length: Math.min(STACKS, left.length) }, (_, index) => ({
+    name: `stack ${index} of batches`,
+    work: () => takeCrashes(request, left),
+  }));
+  return attemptParts(request, stacks);
 }
 
 async function takeCrashes(request: CampaignRequest, left: BatchCrash[]): Promise<RunResult[]> {
@@ -43,7 +47,9 @@ async function takeCrashes(request: CampaignRequest, left: BatchCrash[]): Promis
   try {
     const runs: RunResult[] = [];
     for (let next = left.shift(); next; next = left.shift()) {
-      runs.push(await runCrash(stack, request, next));
+      const described = { run: next.run, seed: next.seed, row: next.point };
+      const crash = next;
+      runs.push(await attemptRun(request, described, () => runCrash(stack, request, crash)));
       await pause(REST_MS);
     }
     return runs;

@@ -1,9 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { HEALTHY_AFTER_MS, startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
+import { attemptParts, attemptRun } from './attempt-run.ts';
 import { runBatchCrashes } from './batch-crashes.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 import { chaosJob } from './chaos-jobs.ts';
+import { runClientBatchCrashes } from './client-batch-crashes.ts';
 import { crashRuns } from './crash-runs.ts';
 import type { CrashRun } from './crash-runs.ts';
 import { judgeRun } from './judge-run.ts';
@@ -15,8 +17,12 @@ export const crashPoints: Campaign = {
   seeds: 5,
   async run(request) {
     const startedAt = performance.now();
-    const parts = await Promise.all([onStackOfTheirOwn(request), runBatchCrashes(request)]);
-    return { campaign: 'crash-points', runs: parts.flat(), tookMs: performance.now() - startedAt };
+    const runs = await attemptParts(request, [
+      { name: 'crashes of one job', work: () => onStackOfTheirOwn(request) },
+      { name: 'crashes of batches', work: () => runBatchCrashes(request) },
+      { name: "crashes of clients' batches", work: () => runClientBatchCrashes(request) },
+    ]);
+    return { campaign: 'crash-points', runs, tookMs: performance.now() - startedAt };
   },
 };
 
@@ -63,13 +69,17 @@ export async function runCrashes(
     }
     const [run] = todo.splice(ready, 1);
     if (!run) continue;
-    const started = await strike(stack, run);
-    if (started.landedAt !== null) deaths.set(run.target, performance.now());
-    const judging = judge(stack, request, run, started).then((result) => {
-      results.push(result);
-      underWay.delete(judging);
-    });
+    const described = { run: run.run, seed: run.seed, row: run.point };
+    const struck = strike(stack, run);
+    const judging = attemptRun(request, described, async () => judge(stack, request, run, await struck)).then(
+      (result) => {
+        results.push(result);
+        underWay.delete(judging);
+      },
+    );
     underWay.add(judging);
+    const started = await struck.catch(() => null);
+    if (started !== null && started.landedAt !== null) deaths.set(run.target, performance.now());
   }
   await Promise.all(underWay);
   return results;

@@ -3,6 +3,7 @@ import type { Invariant } from '../checker/check.ts';
 import type { Evidence } from '../observer/evidence.ts';
 import { startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
+import { attemptParts, attemptRun } from './attempt-run.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 import { plantedDefects } from './planted-defects.ts';
 import type { PlantedDefect } from './planted-defects.ts';
@@ -14,18 +15,42 @@ export const defects: Campaign = {
   seeds: 1,
   async run(request) {
     const startedAt = performance.now();
-    const stack = await startChaosStack({ workers: 2, configuration: defectsConfiguration });
-    try {
-      const runs: RunResult[] = [];
-      for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
-        runs.push(...(await tryDefects(stack, plantedDefects, { ...request, seed })));
-      }
-      return { campaign: 'defects', runs, tookMs: performance.now() - startedAt };
-    } finally {
-      await stack.end();
-    }
+    const parts = Array.from({ length: STACKS }, (_, index) => ({
+      name: `stack ${index} of defects`,
+      work: () =>
+        onStackOfTheirOwn(
+          request,
+          plantedDefects.filter((_defect, at) => at % STACKS === index),
+        ),
+    }));
+    const runs = await attemptParts(request, parts);
+    return { campaign: 'defects', runs, tookMs: performance.now() - startedAt };
   },
 };
+
+/** Most scenarios wait most of the time. */
+const STACKS = 2;
+
+async function onStackOfTheirOwn(
+  request: CampaignRequest,
+  wanted: readonly PlantedDefect[],
+): Promise<RunResult[]> {
+  if (!wanted.some((defect) => isWanted(request, defect))) return [];
+  const stack = await startChaosStack({ workers: 2, configuration: defectsConfiguration });
+  try {
+    const runs: RunResult[] = [];
+    for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
+      runs.push(...(await tryDefects(stack, wanted, { ...request, seed })));
+    }
+    return runs;
+  } finally {
+    await stack.end();
+  }
+}
+
+function isWanted({ only }: CampaignRequest, { name }: PlantedDefect): boolean {
+  return only === null || name.includes(only);
+}
 
 /** A pool in which a booking that is never settled is soon missed. */
 export const defectsConfiguration = `pools:
@@ -48,23 +73,36 @@ export async function tryDefects(
 ): Promise<RunResult[]> {
   const runs: RunResult[] = [];
   for (const defect of wanted) {
-    if (request.only !== null && !defect.name.includes(request.only)) continue;
+    if (!isWanted(request, defect)) continue;
     for (const planted of [false, true]) {
       const run = `defect-${defect.name}-${planted ? 'planted' : 'control'}-s${request.seed}`;
-      stack.orders.defects(planted ? [defect.name] : []);
-      const evidence = await defect.provoke({ stack, run, seed: request.seed, planted });
-      stack.orders.defects([]);
-      await defect.repair?.(stack);
-      const result = toResult(evidence, defect, planted, request.seed);
-      runs.push(result);
-      const seen = [...new Set(check(evidence).map(({ invariant }) => invariant))].join(', ');
-      const verdict = result.violations.length > 0 ? 'NOT AS IT MUST BE' : 'as it must be';
-      request.progress(`${run}: ${seen === '' ? 'green' : `red on ${seen}`}, ${verdict}`);
-      for (const violation of result.violations)
-        request.progress(`    ${violation.invariant} ${violation.what}`);
+      const row = rowOf(defect, planted);
+      const work = (): Promise<RunResult> => tryDefect(stack, defect, { run, planted, request });
+      runs.push(await attemptRun(request, { run, seed: request.seed, row }, work));
     }
   }
   return runs;
+}
+
+async function tryDefect(
+  stack: ChaosStack,
+  defect: PlantedDefect,
+  { run, planted, request }: { run: string; planted: boolean; request: CampaignRequest },
+): Promise<RunResult> {
+  stack.orders.defects(planted ? [defect.name] : []);
+  const provoked = defect.provoke({ stack, run, seed: request.seed, planted });
+  const evidence = await provoked.finally(() => stack.orders.defects([]));
+  await defect.repair?.(stack);
+  const result = toResult(evidence, defect, planted, request.seed);
+  const seen = [...new Set(check(evidence).map(({ invariant }) => invariant))].join(', ');
+  const verdict = result.violations.length > 0 ? 'NOT AS IT MUST BE' : 'as it must be';
+  request.progress(`${run}: ${seen === '' ? 'green' : `red on ${seen}`}, ${verdict}`);
+  for (const violation of result.violations) request.progress(`    ${violation.invariant} ${violation.what}`);
+  return result;
+}
+
+function rowOf({ name }: PlantedDefect, planted: boolean): string {
+  return planted ? `planted: ${name}` : 'controls';
 }
 
 /** Here a violation is what speaks against the checker: red without a defect, or not red where it had to be. */
@@ -80,7 +118,7 @@ function toResult(evidence: Evidence, defect: PlantedDefect, planted: boolean, s
   return {
     run: evidence.run,
     seed,
-    row: planted ? `planted: ${defect.name}` : 'controls',
+    row: rowOf(defect, planted),
     faults: planted ? 1 : 0,
     landed: planted && isSeen ? 1 : 0,
     violations: planted ? (isSeen ? [] : [blind]) : found,

@@ -9,6 +9,7 @@ import { seededRandom } from '../seeded-random.ts';
 import { createKey, runKeys } from '../stack/create-key.ts';
 import { startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
+import { attemptParts } from './attempt-run.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 
 const FUZZED_REQUESTS = 10_000;
@@ -22,7 +23,8 @@ export const hostile: Campaign = {
     const startedAt = performance.now();
     const runs: RunResult[] = [];
     for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
-      runs.push(...(await oneSeed(request, seed)));
+      const name = `hostile-s${seed}`;
+      runs.push(...(await attemptParts(request, [{ name, work: () => oneSeed(request, seed) }])));
     }
     return { campaign: 'hostile', runs, tookMs: performance.now() - startedAt };
   },

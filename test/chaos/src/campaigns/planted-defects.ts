@@ -49,6 +49,8 @@ export const plantedDefects: readonly PlantedDefect[] = [
   { name: 'drop-terminal-event', breaks: ['I1'], provoke: plain },
   { name: 'rewrite-terminal', breaks: ['I1'], provoke: plain },
   { name: 'cross-tenant-read', breaks: ['I11'], provoke: plain },
+  { name: 'log-texts', breaks: ['I11'], provoke: plain },
+  { name: 'log-keys', breaks: ['I11'], provoke: plain },
   { name: 'submit-batch-twice', breaks: ['I15'], provoke: (scene) => batch(scene, 'batch.after-create') },
   { name: 'lose-batch-line', breaks: ['I15'], provoke: (scene) => batch(scene, null) },
   {

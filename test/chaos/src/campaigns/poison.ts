@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { seededRandom } from '../seeded-random.ts';
 import { startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
+import { attemptParts, attemptRun } from './attempt-run.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 import { chaosJob } from './chaos-jobs.ts';
 import { judgeRun } from './judge-run.ts';
@@ -18,8 +19,11 @@ export const poison: Campaign = {
   seeds: 1,
   async run(request) {
     const startedAt = performance.now();
-    const parts = await Promise.all([onOneStack(request), onFullDisk(request)]);
-    return { campaign: 'poison', runs: parts.flat(), tookMs: performance.now() - startedAt };
+    const runs = await attemptParts(request, [
+      { name: 'stack of poison', work: () => onOneStack(request) },
+      { name: 'stack with a full disk', work: () => onFullDisk(request) },
+    ]);
+    return { campaign: 'poison', runs, tookMs: performance.now() - startedAt };
   },
 };
 
@@ -39,14 +43,17 @@ async function onOneStack(request: CampaignRequest): Promise<RunResult[]> {
     configuration: 'limits:\n  max_body_bytes: 8000000\n  max_text_characters: 6000000\n',
   });
   const runs: RunResult[] = [];
-  const wants = (name: string): boolean => request.only === null || name.includes(request.only);
+  const attempt = async (name: string, seed: number, work: () => Promise<RunResult>): Promise<void> => {
+    if (request.only !== null && !name.includes(request.only)) return;
+    runs.push(await attemptRun(request, { run: `poison-${name}-s${seed}`, seed, row: name }, work));
+  };
   try {
     for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
       for (const point of deadlyPoints) {
-        if (wants(point)) runs.push(await deadlyJob(stack, request, point, seed));
+        await attempt(point, seed, () => deadlyJob(stack, request, point, seed));
       }
-      if (wants('blocked')) runs.push(await blockedLoop(stack, request, seed));
-      if (wants('large')) runs.push(await largePrompt(stack, request, seed));
+      await attempt('blocked', seed, () => blockedLoop(stack, request, seed));
+      await attempt('large', seed, () => largePrompt(stack, request, seed));
     }
     return runs;
   } finally {

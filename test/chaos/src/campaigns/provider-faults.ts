@@ -6,6 +6,7 @@ import type { ChaosStack } from '../stack/start-chaos-stack.ts';
 import { steerProvider } from '../stack/steer-provider.ts';
 import { startTcpProxy } from '../stack/tcp-proxy.ts';
 import type { TcpProxy } from '../stack/tcp-proxy.ts';
+import { attemptRun } from './attempt-run.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 import { judgeRun } from './judge-run.ts';
 import { startLoad } from './load.ts';
@@ -112,20 +113,31 @@ async function runFaults(
   await Promise.all(
     lanes.map(async (lane) => {
       for (let next = queue.shift(); next; next = queue.shift()) {
-        results.push(await runFault(stack, request, lane, next));
+        const taken = next;
+        const described = { run: runName(next), seed: next.seed, row: rowName(next) };
+        results.push(await attemptRun(request, described, () => runFault(stack, request, lane, taken)));
       }
     }),
   );
   return results;
 }
 
+function runName({ fault, share, seed }: ProviderRun): string {
+  return `${fault.name}-${share * 100}-s${seed}`;
+}
+
+function rowName({ fault, share }: ProviderRun): string {
+  return `${fault.network ? 'network' : 'provider'} ${fault.group} ${share * 100} %`;
+}
+
 async function runFault(
   stack: ChaosStack,
   request: CampaignRequest,
   lane: Lane,
-  { fault, share, seed }: ProviderRun,
+  planned: ProviderRun,
 ): Promise<RunResult> {
-  const run = `${fault.name}-${share * 100}-s${seed}`;
+  const { fault, share, seed } = planned;
+  const run = runName(planned);
   const random = seededRandom(run);
   const provider = steerProvider(stack);
   const account = accountOf(lane.key);
@@ -173,7 +185,7 @@ async function runFault(
   return judgeRun(stack, request, {
     run,
     seed,
-    row: `${fault.network ? 'network' : 'provider'} ${fault.group} ${share * 100} %`,
+    row: rowName(planned),
     limitMs: 240_000,
     liveText: 'beginning',
   });

@@ -4,6 +4,7 @@ import { seededRandom } from '../seeded-random.ts';
 import type { SeededRandom } from '../seeded-random.ts';
 import { startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
+import { attemptParts, attemptRun } from './attempt-run.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 import { judgeRun } from './judge-run.ts';
 import { startLoad } from './load.ts';
@@ -11,6 +12,7 @@ import { startLoad } from './load.ts';
 const JOBS = 200;
 const SPREAD_MS = 12_000;
 const KILLS = 4;
+const ROW = 'random kills';
 
 /** Random processes are killed, asked to stop or frozen while 200 mixed jobs run. */
 export const randomKills: Campaign = {
@@ -21,10 +23,12 @@ export const randomKills: Campaign = {
     const startedAt = performance.now();
     const seeds = Array.from({ length: request.seeds }, (_, index) => request.seed + index);
     // Whoever stands still needs no processor: two stacks share the machine well.
-    const parts = await Promise.all(
-      Array.from({ length: Math.min(STACKS, seeds.length) }, () => takeSeeds(request, seeds)),
-    );
-    return { campaign: 'random-kills', runs: parts.flat(), tookMs: performance.now() - startedAt };
+    const parts = Array.from({ length: Math.min(STACKS, seeds.length) }, (_, index) => ({
+      name: `stack ${index}`,
+      work: () => takeSeeds(request, seeds),
+    }));
+    const runs = await attemptParts(request, parts);
+    return { campaign: 'random-kills', runs, tookMs: performance.now() - startedAt };
   },
 };
 
@@ -40,7 +44,9 @@ async function takeSeeds(request: CampaignRequest, left: number[]): Promise<RunR
   try {
     const runs: RunResult[] = [];
     for (let seed = left.shift(); seed !== undefined; seed = left.shift()) {
-      runs.push(await oneSeed(stack, request, seed));
+      const taken = seed;
+      const described = { run: `kills-s${seed}`, seed, row: ROW };
+      runs.push(await attemptRun(request, described, () => oneSeed(stack, request, taken)));
     }
     return runs;
   } finally {
@@ -62,7 +68,7 @@ async function oneSeed(stack: ChaosStack, request: CampaignRequest, seed: number
   return judgeRun(stack, request, {
     run,
     seed,
-    row: 'random kills',
+    row: ROW,
     limitMs: 120_000,
     liveText: 'beginning',
   });

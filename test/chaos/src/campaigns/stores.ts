@@ -1,6 +1,7 @@
 import { seededRandom } from '../seeded-random.ts';
 import { startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
+import { attemptParts, attemptRun } from './attempt-run.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 import { judgeRun } from './judge-run.ts';
 import { startLoad } from './load.ts';
@@ -22,11 +23,14 @@ export const stores: Campaign = {
       faults.filter((fault) => !isLong(fault)),
     ]);
     // They stand still most of the time, so five stacks share the machine well.
-    const parts = await Promise.all([
-      ...groups.map((faults) => onStackOfItsOwn(request, faults)),
-      tryProxiedRedis(request),
+    const runs = await attemptParts(request, [
+      ...groups.map((faults) => ({
+        name: `stack of ${faults[0]?.kind ?? 'nothing'}`,
+        work: () => onStackOfItsOwn(request, faults),
+      })),
+      { name: 'stack of redis.network', work: () => tryProxiedRedis(request) },
     ]);
-    return { campaign: 'stores', runs: parts.flat(), tookMs: performance.now() - startedAt };
+    return { campaign: 'stores', runs, tookMs: performance.now() - startedAt };
   },
 };
 
@@ -53,7 +57,17 @@ async function onStackOfItsOwn(
 }
 
 /** Jobs come before, during and after the fault. */
-export async function tryStoreFault(
+export function tryStoreFault(
+  stack: ChaosStack,
+  request: CampaignRequest,
+  fault: StoreFault,
+  seed: number,
+): Promise<RunResult> {
+  const described = { run: `${fault.kind}-s${seed}`, seed, row: fault.kind };
+  return attemptRun(request, described, () => injectUnderLoad(stack, request, fault, seed));
+}
+
+async function injectUnderLoad(
   stack: ChaosStack,
   request: CampaignRequest,
   fault: StoreFault,

@@ -17,6 +17,7 @@ it('finds nothing in a run in which everything is as it must be', () => {
 });
 
 const mistakes: [string, string, Spoil][] = [
+  ['I11', 'a text is in a log', (run) => (run.leaks = [{ secret: 'a text', line: 'worker-1 {"msg":"…"}' }])],
   ['I1', 'an acknowledged job is not there', (run) => (run.jobs = [])],
   ['I1', 'a job has not ended', (run) => (run.jobs[0]!.job.status = 'in_progress')],
   ['I1', 'a job ended otherwise than it must', (run) => (run.jobs[0]!.job.status = 'failed')],

@@ -1,5 +1,6 @@
 import type { Evidence, Violation } from '../observer/evidence.ts';
 import { checkBatches } from './check-batches.ts';
+import { checkClientBatches } from './check-client-batches.ts';
 import { checkEndings } from './check-endings.ts';
 import { checkFences } from './check-fences.ts';
 import { checkIdempotency } from './check-idempotency.ts';
@@ -23,12 +24,17 @@ export const invariants = {
   I8: { title: 'calls sent ÷ steps while a provider is down', check: checkPressure },
   I9: { title: 'each webhook signed and answered 2xx, or exhausted; one stable id', check: checkWebhooks },
   I10: { title: 'event streams without gap or double, across cuts', check: checkStreams },
-  I11: { title: 'no other tenant reads anything', check: checkPrivacy },
+  I11: { title: 'no other tenant reads anything, and no log shows a text or a key', check: checkPrivacy },
   I12: { title: 'first progress after a fault in time', check: checkRecovery },
-  I15: { title: 'provider batches made once, no line lost or recorded twice', check: checkBatches },
+  I15: { title: 'provider batches made once, no line lost or recorded twice', check: checkAllBatches },
 } as const satisfies Record<string, { title: string; check: (evidence: Evidence) => Finding[] }>;
 
 export type Invariant = keyof typeof invariants;
+
+/** Of the product's batches at a provider, and of clients' batches at the product. */
+function checkAllBatches(evidence: Evidence): Finding[] {
+  return [...checkBatches(evidence), ...checkClientBatches(evidence)];
+}
 
 /** What one check has found; the invariant and the run are added here. */
 export interface Finding {

@@ -31,6 +31,7 @@ export function soundEvidence(): Mutable<Evidence> {
     provider: [providerCall(1, 'first', 2), providerCall(2, 'second', 4)],
     faults: [],
     jobs: [record],
+    leaks: [],
     expectsWebhooks: true,
     liveText: 'whole',
   };

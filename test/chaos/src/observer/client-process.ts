@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { appendLine } from './jsonl.ts';
 import type { ClientEntry, Expectation } from './journals.ts';
 import { followStream } from './follow-stream.ts';
+import { runClientBatch } from './run-client-batch.ts';
 
 /*
  * The client as a process of its own: it does what it is told over IPC and journals what it meant to do, did and saw.
@@ -13,6 +14,12 @@ import { followStream } from './follow-stream.ts';
 export type ClientOrder = { order: number; run: string } & (
   | { do: 'submit'; key: string; request: Record<string, unknown>; expect: Expectation; patienceMs: number }
   | { do: 'follow'; jobId: string; cutEvery: number | null; seed: number; patienceMs: number }
+  | {
+      do: 'batch';
+      endpoint: string;
+      lines: readonly { key: string; line: string; expect: Expectation }[];
+      patienceMs: number;
+    }
   | { do: 'look'; jobId: string }
   | { do: 'cancel'; jobId: string }
   | { do: 'probe'; jobId: string }
@@ -30,9 +37,10 @@ const RETRY_AFTER_MS = 300;
 
 process.on('disconnect', () => process.exit(0));
 process.on('message', (order: ClientOrder) => {
-  void perform(order).then((result) => {
-    process.send?.({ order: order.order, result } satisfies ClientReply);
-  });
+  void perform(order)
+    // What could not be done is missing in the journal; the next order is done all the same.
+    .catch(() => null)
+    .then((result) => process.send?.({ order: order.order, result } satisfies ClientReply));
 });
 
 async function perform(order: ClientOrder): Promise<string | null> {
@@ -43,6 +51,8 @@ async function perform(order: ClientOrder): Promise<string | null> {
       return followStream({ ...order, apiUrl, headers: { authorization: `Bearer ${apiKey}` } }, (entry) =>
         note(entry),
       );
+    case 'batch':
+      return batch(order);
     case 'look':
       return look(order.run, order.jobId);
     case 'cancel':
@@ -83,6 +93,16 @@ async function submit(order: ClientOrder & { do: 'submit' }): Promise<string | n
   return null;
 }
 
+/** The lines are the submissions; nobody but the batch's results acknowledges them. */
+async function batch(order: ClientOrder & { do: 'batch' }): Promise<string | null> {
+  const { run } = order;
+  for (const { key, line, expect } of order.lines) {
+    const bodySha256 = createHash('sha256').update(line).digest('hex');
+    note({ kind: 'invoke', at: now(), run, key, try: 1, expect, bodySha256 });
+  }
+  return runClientBatch(order, (method, path, body) => ask(method, path, apiKey, body), note);
+}
+
 async function look(run: string, jobId: string): Promise<string | null> {
   const response = await ask('GET', `/v1/jobs/${jobId}`, apiKey).catch(() => null);
   if (response?.status !== 200) return null;
@@ -115,12 +135,13 @@ function ask(
   method: string,
   path: string,
   key: string,
-  body?: string,
+  body?: string | FormData,
   headers: Record<string, string> = {},
 ): Promise<Response> {
+  const type = body instanceof FormData ? {} : { 'content-type': 'application/json' };
   return fetch(`${apiUrl}${path}`, {
     method,
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', ...headers },
+    headers: { authorization: `Bearer ${key}`, ...type, ...headers },
     signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
     ...(body === undefined ? {} : { body }),
   });

@@ -9,6 +9,8 @@ export interface Evidence {
   /** The faults of this run, and those of others that hit the same processes meanwhile. */
   faults: readonly FaultEntry[];
   jobs: readonly JobRecord[];
+  /** Lines of the product's logs since the run began that show what must not be in a log. */
+  leaks: readonly { secret: string; line: string }[];
   /** Whether webhooks were to arrive for the endings of jobs. */
   expectsWebhooks: boolean;
   /**

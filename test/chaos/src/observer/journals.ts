@@ -33,6 +33,25 @@ export type ClientEntry =
   | { kind: 'disconnected'; at: string; run: string; jobId: string; connection: number; why: string }
   /** The job as one look at it showed it. */
   | { kind: 'seen'; at: string; run: string; jobId: string; status: string; output: unknown }
+  /** A batch of the client's as it ended, and each line of its output and error files. */
+  | {
+      kind: 'batch';
+      at: string;
+      run: string;
+      batchId: string;
+      status: string;
+      completed: number;
+      failed: number;
+    }
+  | {
+      kind: 'line';
+      at: string;
+      run: string;
+      batchId: string;
+      key: string;
+      file: 'output' | 'error';
+      text: string;
+    }
   /** A request with another tenant's key. */
   | { kind: 'probe'; at: string; run: string; jobId: string; request: string; status: number };
 

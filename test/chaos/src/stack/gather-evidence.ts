@@ -35,9 +35,27 @@ export async function gatherEvidence(
     provider: ownCalls(stack, jobs, ids, options.ownsBatches === true ? startedAt : Infinity),
     faults: stack.faultLog.entries().filter((fault) => Date.parse(fault.endAt) >= startedAt - 60_000),
     jobs,
+    leaks: findLeaks(stack, startedAt),
     expectsWebhooks: options.expectsWebhooks,
     liveText: options.liveText,
   };
+}
+
+/** Of every prompt and of every answer that the campaigns write; what they submit has no other texts. */
+const texts = { 'a prompt': '[[sim:', 'an answer': 'in some more words than one' };
+const SHOWN_CHARACTERS = 160;
+
+function findLeaks(stack: ChaosStack, since: number): Evidence['leaks'] {
+  const keys = {
+    "the tenant's key": stack.bootstrapKey,
+    "another tenant's key": stack.strangersKey,
+    "a provider's key": 'sk-chaos-',
+  };
+  const wanted = Object.entries({ ...texts, ...keys });
+  return stack.logsSince(since).flatMap((line) => {
+    const found = wanted.find(([, text]) => line.includes(text));
+    return found ? [{ secret: found[0], line: line.slice(0, SHOWN_CHARACTERS) }] : [];
+  });
 }
 
 /** Calls that name a job of the run, lines that an attempt of it names, and on demand every line since the run began. */

@@ -29,6 +29,8 @@ export interface ChaosStack extends LocalStack {
   readonly journals: { client: string; sink: string; provider: string };
   /** Every line that the processes logged, each with its process's name in front. */
   logs(): readonly string[];
+  /** Those that came since this instant (milliseconds since 1970). */
+  logsSince(at: number): readonly string[];
   strike(name: string, signal: NodeJS.Signals): boolean;
   end(): Promise<void>;
 }
@@ -64,7 +66,7 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
     configPath,
     typeof configuration === 'string' ? configuration : await configuration(provider.url),
   );
-  const lines: string[] = [];
+  const lines: { at: number; text: string }[] = [];
   const journals = { client: join(directory, 'client.jsonl'), sink: join(directory, 'sink.jsonl') };
   const sink = await startSink(journals.sink);
   const stack = await startLocalStack({
@@ -89,7 +91,7 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
       ...options.environment,
     },
     onLog: ({ source, line }) => {
-      lines.push(`${source} ${line}`);
+      lines.push({ at: Date.now(), text: `${source} ${line}` });
     },
   });
   const strangersKey = await createKey(stack.databaseUrl, ['--tenant', 'stranger', '--scopes', 'jobs']);
@@ -110,7 +112,8 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
     client,
     sink,
     journals: { ...journals, provider: provider.journal },
-    logs: () => lines,
+    logs: () => lines.map(({ text }) => text),
+    logsSince: (at) => lines.flatMap((line) => (line.at >= at ? [line.text] : [])),
     strike: (name, signal) => {
       const found = stack.processes.find((each) => each.name === name);
       if (!found) throw new Error(`there is no process ${name}`);

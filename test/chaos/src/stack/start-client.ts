@@ -20,6 +20,13 @@ export interface Client {
     seed: number;
     patienceMs?: number;
   }): Promise<string | null>;
+  /** Sends lines as a batch and notes its results; how it ended, or null. */
+  batch(order: {
+    run: string;
+    endpoint: string;
+    lines: readonly { key: string; line: string; expect: Expectation }[];
+    patienceMs?: number;
+  }): Promise<string | null>;
   look(run: string, jobId: string): Promise<string | null>;
   cancel(run: string, jobId: string): Promise<string | null>;
   probe(run: string, jobId: string): Promise<string | null>;
@@ -63,6 +70,7 @@ export async function startClient(settings: {
   return {
     submit: (what) => order({ do: 'submit', patienceMs: DEFAULT_PATIENCE_MS, ...what }),
     follow: (what) => order({ do: 'follow', patienceMs: DEFAULT_PATIENCE_MS, ...what }),
+    batch: (what) => order({ do: 'batch', patienceMs: DEFAULT_PATIENCE_MS, ...what }),
     look: (run, jobId) => order({ do: 'look', run, jobId }),
     cancel: (run, jobId) => order({ do: 'cancel', run, jobId }),
     probe: (run, jobId) => order({ do: 'probe', run, jobId }),

@@ -123,7 +123,7 @@ test('Anthropic is not asked for vectors, neither at once nor in a batch', async
 
 test('an input counts without the frame that messages have', () => {
   expect(estimateInputTokens(vectorCall(), 1)).toBeLessThan(
-    estimateInputTokens({ ...vectorCall(), embedding: undefined } as never, 1),
+    estimateInputTokens({ ...vectorCall(), embedding: undefined }, 1),
   );
 });
 

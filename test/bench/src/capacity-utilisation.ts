@@ -3,10 +3,10 @@
  * may to the simulator, which counts every sliding minute of 60 s exactly and refuses what is above.
  *
  *     node test/bench/src/capacity-utilisation.ts [requests|tokens|both] [--limiter book|bullmq|bottleneck]
- *          [--window 1|60] [--outsider 0.3] [--seconds 90]
+ *          [--window 1|60] [--outsider 0.3] [--outsider-from 30] [--seconds 90]
  *
  * Looked at is the last minute, so that starting the processes does not count. `--outsider` lets somebody else
- * use that share of the account from second 30 on, which the book has to learn from headers. `--window` is the time in
+ * use that share of the account from a second on, which the book has to learn from headers. `--window` is the time in
  * seconds for which BullMQ and bottleneck are told their part of the limit. Prints the share last.
  */
 import { fork } from 'node:child_process';
@@ -21,7 +21,6 @@ import { askWitness } from './capacity-witness.ts';
 
 const PROCESSES = 4;
 const CALLERS = 64;
-const OUTSIDER_FROM_MS = 30_000;
 /** 100 requests a second of 1,000 tokens on average: what two busy cores carry besides the simulator. */
 const REQUESTS = 6_000;
 const TOKENS = 6_000_000;
@@ -32,6 +31,7 @@ const { values, positionals } = parseArgs({
     limiter: { type: 'string', default: 'book' },
     window: { type: 'string', default: '60' },
     outsider: { type: 'string', default: '0' },
+    'outsider-from': { type: 'string', default: '30' },
     seconds: { type: 'string', default: '90' },
   },
 });
@@ -65,7 +65,11 @@ async function run(): Promise<void> {
     endsAt,
     callers: CALLERS,
   };
-  const outsider = sendFromOutside(Number(values.outsider), startsAt + OUTSIDER_FROM_MS, endsAt);
+  const outsider = sendFromOutside(
+    Number(values.outsider),
+    startsAt + Number(values['outsider-from']) * 1_000,
+    endsAt,
+  );
   const reports = await Promise.all(
     Array.from({ length: PROCESSES }, (_, index) => runWorker({ ...order, index })),
   );

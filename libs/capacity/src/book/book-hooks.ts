@@ -10,7 +10,7 @@ export interface BookHooks {
    * pause: warn once. Count them all: it should be none.
    */
   onRefusal?(refusal: { pool: string; pauseMs: number; isFirst: boolean; reading: PoolReading | null }): void;
-  /** A limit has been used above 80 % for a minute. */
+  /** A limit has been used above the domain's `highUseShare` for a minute. */
   onHighUse?(use: { pool: string }): void;
   /** A call left later than its booking allows for, and was booked anew. */
   onLate?(late: { pool: string; lateMs: number }): void;

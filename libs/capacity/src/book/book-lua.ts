@@ -7,7 +7,7 @@
  * - `tat`: when the bucket will be full (the theoretical arrival time of GCRA)
  * - `limit`, `base`: a limit that headers told, and the configured limit that it replaces (another one ends it, and so do ten
  *   minutes in which nothing left: what nobody confirms must not keep calls from leaving for ever)
- * - `outside`, `outsideAt`: what others were seen to use, and when; it fades within a window
+ * - `outside`, `outsideAt`: what a refusal made us set aside, and when; it fades within a window
  * - `corrected`: what was added to the bucket's debt for others, in all
  * - `counting`: how the vendor counts, 0 for a window, 1 for a bucket
  */
@@ -34,8 +34,8 @@ local function close(d)
   return struct.pack('<dddddddddd', d.sum, d.head, d.last, d.tat, d.limit, d.configured, d.outside, d.outsideAt, d.corrected,
     d.counting)
 end
--- What is set aside for others now; it fades within a window.
-local function outsideOf(d, now, period)
+-- What is left of what a refusal made us set aside.
+local function fading(d, now, period)
   if d.outside == 0 then return 0 end
   return d.outside * math.max(0, 1 - (now - d.outsideAt) / period)
 end

@@ -62,6 +62,7 @@ const LONGEST_PARK_MS = 15 * 60_000;
 /** As in the scripts. */
 const SLICE_MS = 50;
 const BURST_MS = 5_000;
+const HIGH_USE_SHARE = 0.8;
 /** Anthropic rounds remaining tokens to a thousand. */
 const ROUNDED_BY = 500;
 
@@ -92,6 +93,7 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
         limits.burstMs ?? BURST_MS,
         limits.concurrency ?? -1,
         share,
+        limits.highUseShare ?? HIGH_USE_SHARE,
         request.caller,
         Math.round(request.ageMs),
         ...parameters,
@@ -188,7 +190,7 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
         redis,
         observeScript,
         [names.book(pool)],
-        [windowMs, ...parameters],
+        [windowMs, booking?.departsAt ?? -1, ...parameters],
       )) as (string | number)[];
       const changes: { dimension: Dimension; from: number; to: number }[] = [];
       for (let at = 0; at < answer.length; at += 3) {

@@ -193,3 +193,29 @@ test('a limit above 80 % for a whole window is told, and not with every call', a
   expect(told).toBeGreaterThanOrEqual(1);
   expect(told).toBeLessThanOrEqual(4);
 });
+
+test('what is high use is the domain’s to say, and what others take counts for it', async () => {
+  const told: string[] = [];
+  const onHighUse = ({ pool }: { pool: string }): void => void told.push(pool);
+  const window = { requests: 100, windowMs: 1_000, arrivalSpreadMs: 0, burstMs: 500 };
+  const modest = { pool: books.newPool(), limits: { ...window, highUseShare: 0.3 } };
+  const usual = { pool: books.newPool(), limits: window };
+  const shared = { pool: books.newPool(), limits: window };
+  // 40 of 100 a second are ours, and of the last pool others take 50 more.
+  const send = async ({ pool, limits }: typeof modest | typeof usual, others: number): Promise<void> => {
+    const book = books.open(pool, limits, { hooks: { onHighUse } });
+    const booking = await mustLeave(book, pool, tiny);
+    const own = booking.booked[0]!.ownUse;
+    if (others > 0) await book.observe(pool, { requests: reading(100, 100 - own - others) }, booking);
+  };
+  const [leastUntil, mostUntil] = [performance.now() + 4_000, performance.now() + 15_000];
+  const goesOn = (): boolean =>
+    performance.now() < leastUntil || (new Set(told).size < 2 && performance.now() < mostUntil);
+  for (let due = performance.now(); goesOn(); due += 25) {
+    await waitFor(() => performance.now() >= due, { what: 'the next call', intervalMs: 2 });
+    await Promise.all([send(modest, 0), send(usual, 0), send(shared, 50)]);
+  }
+  expect(told).toContain(modest.pool);
+  expect(told).toContain(shared.pool);
+  expect(told).not.toContain(usual.pool);
+});

@@ -27,7 +27,7 @@ export interface PoolReading {
   parkedMs: number;
   /** Answers 429 since the book began. */
   refusals: number;
-  /** True when a limit is used above 80 %. */
+  /** True when a limit is used above the domain's `highUseShare`. */
   high: boolean;
   /** The share of the fullest limit that is used, 0 when nothing is limited. */
   fullest: number;

@@ -1,19 +1,21 @@
 import { bookLua } from './book-lua.ts';
+import { othersLua } from './others-lua.ts';
 import { redisScript } from './run-script.ts';
 
 /**
  * Reads a book without changing it.
  *
  * KEYS: book, window, leases, parked. ARGV: window ms, arrival spread ms, then for each dimension: name, configured limit.
- * Returns {parked ms or less than 0, calls under way, mean hold ms, refusals, 1 if above 80 %, then for each dimension:
+ * Returns {parked ms or less than 0, calls under way, mean hold ms, refusals, 1 if in high use, then for each dimension:
  * name, limit, used by us (booked ahead included), set aside for others}.
  */
-export const readScript = redisScript(`${bookLua}
+export const readScript = redisScript(`${bookLua}${othersLua}
 local book, window = KEYS[1], KEYS[2]
 local period = tonumber(ARGV[1])
 local span = period + tonumber(ARGV[2])
 local now = clock()
-local general = redis.call('HMGET', book, 'hold', 'refusals', 'hot')
+local general = redis.call('HMGET', book, 'hold', 'refusals', 'hot', 'others')
+local others = openOthers(general[4])
 local answer = {redis.call('PTTL', KEYS[4]), redis.call('ZCOUNT', KEYS[3], '(' .. now, '+inf'),
   tonumber(general[1]) or -1, tonumber(general[2]) or 0, general[3] and 1 or 0}
 for i = 3, #ARGV, 2 do
@@ -27,6 +29,6 @@ for i = 3, #ARGV, 2 do
   if #fields > 0 then
     for _, value in ipairs(redis.call('HMGET', window, unpack(fields))) do d.sum = d.sum - (tonumber(value) or 0) end
   end
-  for _, value in ipairs({d.name, d.limit, d.sum, outsideOf(d, now, period)}) do answer[#answer + 1] = value end
+  for _, value in ipairs({d.name, d.limit, d.sum, setAside(d, others, now, period)}) do answer[#answer + 1] = value end
 end
 return answer`);

@@ -21,7 +21,7 @@ for i = 4, #ARGV, 3 do
   if text then
     local d = open(ARGV[i], text, ARGV[i + 1], now)
     if d.counting == 0 and left < 0 then
-      d.outside = math.max(d.limit - tonumber(ARGV[i + 2]), outsideOf(d, now, period)) + d.limit / 50
+      d.outside = math.max(d.limit - tonumber(ARGV[i + 2]), fading(d, now, period)) + d.limit / 50
       d.outsideAt = now
     end
     d.tat = math.max(d.tat, now + pause + burst / 5)

@@ -1,4 +1,5 @@
 import { bookLua } from './book-lua.ts';
+import { othersLua } from './others-lua.ts';
 import { redisScript } from './run-script.ts';
 import { waitersLua } from './waiters-lua.ts';
 
@@ -10,7 +11,7 @@ import { waitersLua } from './waiters-lua.ts';
  * instant of the booking before, so the slices that had run out then never count again: a booking looks at a slice once.
  * Slices of 50 ms are taken as if all had happened at their end.
  *
- * The bucket refills at the limit's rate and holds `burst` ms of it in a quiet domain, a fifth of that in one that is full
+ * The bucket refills at the limit's rate, less what is set aside for others ({@link othersLua}), and holds `burst` ms of it in a quiet domain, a fifth of that in one that is full
  * (else each minute would repeat the burst that the minute before began with). A call larger than the bucket leaves when
  * it is full and puts it into debt. A book that is younger than a window starts nearly without a burst: if Redis has
  * lost it, what was sent before is unknown.
@@ -26,22 +27,22 @@ import { waitersLua } from './waiters-lua.ts';
  *
  * KEYS: book, window, leases, parked.
  * ARGV: booking id, horizon ms, lease ms, window ms, arrival spread ms, burst ms, calls at a time (-1: any), share of the
- * limits that may be filled, name of the call over all its tries ('' without one), ms for which it has existed, then for each
+ * limits that may be filled, share above which use is high, name of the call over all its tries ('' without one), ms for which it has existed, then for each
  * dimension: name, limit, amount, ms from departure until it counts.
  *
  * Guarantees: either everything is booked or nothing is (but leases that ran out are dropped). No window of that
  * length holds more than the limit, as long as nobody but the book's callers sends.
  *
  * Returns {'wait', ms, why, ms until a small call with the whole limit could leave}, {'too_large', dimension, limit} or
- * {'leave', ms, instant, 1 if the domain has been above 80 % for a window, then for each dimension: name, slice, limit, own
+ * {'leave', ms, instant, 1 if the domain has been in high use for a window, then for each dimension: name, slice, limit, own
  * use with this call, bucket's debt, corrected by so far}.
  */
-export const reserveScript = redisScript(`${bookLua}${waitersLua}
+export const reserveScript = redisScript(`${bookLua}${othersLua}${waitersLua}
 local LEARNED_MS = 15000
 local book, window, leases = KEYS[1], KEYS[2], KEYS[3]
 local horizon, lease, period = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local span, burst = period + tonumber(ARGV[5]), tonumber(ARGV[6])
-local most, share = tonumber(ARGV[7]), tonumber(ARGV[8])
+local most, share, high = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local now = clock()
 
 local pause = redis.call('PTTL', KEYS[4])
@@ -55,12 +56,13 @@ if most >= 0 then
   end
 end
 
-local names = {'born', 'hot', 'left', 'large'}
-for i = 11, #ARGV, 4 do names[#names + 1] = ARGV[i] end
+local names = {'born', 'hot', 'left', 'large', 'others'}
+for i = 12, #ARGV, 4 do names[#names + 1] = ARGV[i] end
 local state = redis.call('HMGET', book, unpack(names))
 local born = tonumber(state[1]) or now
+local others = openOthers(state[5])
 local start = math.max(now, tonumber(state[3]) or now)
-local waiters = openWaiters(state[4], ARGV[9], now, period)
+local waiters = openWaiters(state[4], ARGV[10], now, period)
 local mine, saver = waiters.mine, waiters.saver
 local isSaver = mine ~= nil and mine == saver
 if isSaver and horizon >= 0 then horizon = math.max(horizon, period / 12) end
@@ -88,8 +90,8 @@ end
 local function firstSlice(at) return math.floor((at - span) / SLICE) end
 
 local leave, earliest, peers, why, all, want = now, now, now, 'r', {}, {}
-for i = 11, #ARGV, 4 do
-  local d = open(ARGV[i], state[5 + (i - 11) / 4], ARGV[i + 1], now)
+for i = 12, #ARGV, 4 do
+  local d = open(ARGV[i], state[6 + (i - 12) / 4], ARGV[i + 1], now)
   d.amount, d.after, d.read, d.gone = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), {}, {}
   if d.amount > d.configured then return {'too_large', d.name, d.configured} end
   if d.amount > d.limit then return {'wait', LEARNED_MS, d.name, 0} end
@@ -97,10 +99,11 @@ for i = 11, #ARGV, 4 do
   local held = saver and not isSaver and saver.saved[d.name] or 0
   if d.isNew then d.head = firstSlice(now) end
   d.final = math.floor(d.last / SLICE)
-  local outside = outsideOf(d, now, period)
-  d.rate = d.limit / period
-  local full = math.floor(d.limit - outside)
-  local room = math.floor((d.limit - outside) * share)
+  local aside = setAside(d, others, now, period)
+  d.aside = aside
+  d.rate = paceBeside(d, aside, period)
+  local full = math.floor(d.limit - aside)
+  local room = math.floor((d.limit - aside) * share)
   local from = math.max(now + d.after, d.last)
   local lead = d.after
   if d.name == 'o' then
@@ -119,7 +122,7 @@ for i = 11, #ARGV, 4 do
   -- Nothing is left that could run out: it is the other's turn, for as long as he comes for it.
   if held > 0 and held + d.amount > room then from, anyone = math.max(from, saver.till), math.max(anyone, saver.till) end
   local allowance = burst / 20
-  if now - born >= span then allowance = burst * (1 - 0.8 * math.min(1, d.sum / d.limit)) end
+  if now - born >= span then allowance = burst * (1 - 0.8 * math.min(1, (d.sum + aside) / d.limit)) end
   from, anyone = math.max(from, math.ceil(d.tat - allowance)), math.max(anyone, math.ceil(d.tat - allowance))
   if from - lead > leave then leave, why = from - lead, d.name end
   earliest = math.max(earliest, anyone - lead)
@@ -128,8 +131,8 @@ for i = 11, #ARGV, 4 do
 end
 if leave - now > horizon then
   -- Where the wait is the pool's but for a moment, there is nothing to save for.
-  if ARGV[9] ~= '' and (mine or leave - peers > horizon / 10) then
-    noteWaiter(waiters, ARGV[9], now - tonumber(ARGV[10]), now, math.min(leave - now, period), want)
+  if ARGV[10] ~= '' and (mine or leave - peers > horizon / 10) then
+    noteWaiter(waiters, ARGV[10], now - tonumber(ARGV[11]), now, math.min(leave - now, period), want)
     redis.call('HSET', book, 'large', closeWaiters(waiters))
   end
   return {'wait', leave - now, why, earliest - now}
@@ -158,7 +161,7 @@ for _, d in ipairs(all) do
   isNewSlice = redis.call('HINCRBY', window, d.name .. k, d.amount) == d.amount or isNewSlice
   if #d.gone > 0 then redis.call('HDEL', window, unpack(d.gone)) end
   fields[#fields + 1], fields[#fields + 2] = d.name, close(d)
-  isHot = isHot or d.sum >= 0.8 * d.limit
+  isHot = isHot or d.sum + d.aside >= high * d.limit
   local n = #answer
   answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = d.name, k, d.limit, d.sum
   answer[n + 5], answer[n + 6] = (d.tat - at) * d.rate, d.corrected

@@ -1,4 +1,5 @@
 import { bookLua } from './book-lua.ts';
+import { othersLua } from './others-lua.ts';
 import { redisScript } from './run-script.ts';
 
 /**
@@ -15,15 +16,15 @@ import { redisScript } from './run-script.ts';
  * Guarantees: a slice never holds less than nothing; a sum is that of its slices. More may be taken than the limit has
  * room for: then the next calls wait for it.
  */
-export const settleScript = redisScript(`${bookLua}
+export const settleScript = redisScript(`${bookLua}${othersLua}
 local book, window, leases = KEYS[1], KEYS[2], KEYS[3]
 local departed, period = tonumber(ARGV[2]), tonumber(ARGV[3])
 local span = period + tonumber(ARGV[4])
 local now = clock()
 if redis.call('ZREM', leases, ARGV[1]) == 0 and ARGV[6] == '1' then return 0 end
-local general = redis.call('HMGET', book, 'born', 'hold')
+local general = redis.call('HMGET', book, 'born', 'hold', 'others')
 if not general[1] or departed < tonumber(general[1]) then return 0 end
-local fields = {}
+local fields, others = {}, openOthers(general[3])
 local function set(field, value) fields[#fields + 1], fields[#fields + 2] = field, value end
 if ARGV[5] == '1' then
   local held = math.max(0, now - departed)
@@ -47,7 +48,7 @@ for i = 7, #ARGV, 6 do
       d.sum = d.sum + taken
     end
     if to > math.floor(d.last / SLICE) then d.last = now end
-    d.tat = d.tat - (booked - taken) * period / d.limit
+    d.tat = d.tat - (booked - taken) / paceBeside(d, setAside(d, others, now, period), period)
     set(name, close(d))
   end
 end

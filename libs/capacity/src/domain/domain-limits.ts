@@ -36,6 +36,8 @@ export interface DomainLimits {
   fixed?: boolean;
   /** What `background` work may fill of each limit. Default 0.9. */
   backgroundShare?: number;
+  /** The part of a limit that, used for a window by us and others, is told as high use. Default 0.8. */
+  highUseShare?: number;
 }
 
 /**

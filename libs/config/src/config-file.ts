@@ -52,6 +52,7 @@ const poolSchema = z.strictObject({
   burst: z.string().optional(),
   fixed: z.boolean().optional(),
   background_share: z.number().min(0.01).max(1).optional(),
+  high_use_share: z.number().min(0.01).max(1).optional(),
   enqueued_batch_tokens: z.int().min(1).optional(),
 });
 

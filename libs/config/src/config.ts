@@ -37,6 +37,7 @@ export interface PoolConfig {
     burstMs?: number;
     fixed?: boolean;
     backgroundShare?: number;
+    highUseShare?: number;
   };
   /** Tokens that may wait in provider batches at a time; absent where nobody has set a limit. */
   enqueuedBatchTokens?: number;

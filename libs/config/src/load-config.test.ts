@@ -115,7 +115,7 @@ retry: {max_attempts: 3, base_delay: 2s}
       join(directory, 'millrace.config.yaml'),
       `pools:
   luna: {targets: ["openai/gpt-6-luna*"], requests_per_minute: 600, tokens_per_minute: 1000, burst: 2s}
-  anthropic: {input_tokens_per_minute: 5, max_concurrent_calls: 3}
+  anthropic: {input_tokens_per_minute: 5, max_concurrent_calls: 3, background_share: 0.5, high_use_share: 0.6}
 `,
     );
     const config = loadConfig(required, directory);
@@ -126,7 +126,12 @@ retry: {max_attempts: 3, base_delay: 2s}
       targets: ['openai/gpt-6-luna*'],
       limits: { requests: 600, tokens: 1_000, burstMs: 2_000 },
     });
-    expect(config.pools.get('anthropic')?.limits).toEqual({ inputTokens: 5, concurrency: 3 });
+    expect(config.pools.get('anthropic')?.limits).toEqual({
+      inputTokens: 5,
+      concurrency: 3,
+      backgroundShare: 0.5,
+      highUseShare: 0.6,
+    });
     const pools = ['openai/gpt-6-luna-2026', 'openai/gpt-6.1-sol', 'anthropic/any', 'gone/any'];
     expect(pools.map((target) => poolOf(config.pools, target))).toEqual([
       'luna',
@@ -155,6 +160,14 @@ retry: {max_attempts: 3, base_delay: 2s}
       'pools.double.burst: "soon" is not a duration',
       'pools.double: tokens_per_minute counts input and output together; name it or the two apart',
     ]);
+  });
+
+  it('refuses shares of a limit that are none, with the path', () => {
+    const text = 'pools: {openai: {requests_per_minute: 1, high_use_share: 80, background_share: 0}}';
+    const problems = problemsOf(required, text);
+    expect(problems).toHaveLength(2);
+    expect(problems[0]).toMatch(/pools\.openai\.background_share: .*>=0\.01/);
+    expect(problems[1]).toMatch(/pools\.openai\.high_use_share: .*<=1/);
   });
 
   it('refuses unknown keys, unknown providers and broken YAML, with the path', () => {

@@ -90,6 +90,7 @@ function toLimits(
     burstMs: burstMs ?? undefined,
     fixed: entry.fixed,
     backgroundShare: entry.background_share,
+    highUseShare: entry.high_use_share,
   };
   // What is not named is unlimited: absent, not undefined.
   return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== undefined));

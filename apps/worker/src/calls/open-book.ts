@@ -86,7 +86,7 @@ function toHooks(log: Logger, metrics: Metrics): BookHooks {
     },
     onHighUse: ({ pool }) => {
       metrics.highUse.inc({ pool });
-      log.warn({ event: 'high_use', pool }, 'a limit has been used above 80 % for a minute');
+      log.warn({ event: 'high_use', pool }, 'a limit has been used above high_use_share for a minute');
     },
     onLate: ({ pool }) => metrics.lateDepartures.inc({ pool }),
   };

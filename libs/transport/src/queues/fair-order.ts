@@ -32,8 +32,8 @@ export interface FairOrderOptions {
 /** Gives wakes their places, so that tenants share a pool by their weights. */
 export interface FairOrder {
   /**
-   * BullMQ numbers, in the order of the wakes; for wakes that are on the queue already they mean nothing. When the order
-   * cannot be had although Redis is there, those of the classes. Throws when Redis is away.
+   * BullMQ numbers, in the order of the wakes; 0 for a wake that is on the queue already. When the order cannot be had
+   * although Redis is there, those of the classes. Throws when Redis is away.
    */
   number(queue: Queue, wakes: readonly OrderedWake[]): Promise<number[]>;
   /** Gives wakes that wait a place in the class that they are raised to. Those that wait no more are left alone. */
@@ -94,10 +94,9 @@ export function createFairOrder(options: FairOrderOptions): FairOrder {
       return [];
     });
     let at = 0;
-    return wakes.map(({ priority, charge }) => {
-      const number = charge === null ? 0 : (numbers[at++] ?? 0);
-      return number === 0 ? priorityNumber(priority) : number;
-    });
+    return wakes.map(
+      ({ priority, charge }) => (charge === null ? undefined : numbers[at++]) ?? priorityNumber(priority),
+    );
   }
 
   const order: FairOrder = {

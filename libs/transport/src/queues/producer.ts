@@ -105,12 +105,12 @@ export function createProducer(options: ProducerOptions): Producer {
   /** Piece by piece, so that a number never is on its way for long. */
   async function enqueueInOrder(queue: Queue, wakes: readonly StepWakeRequest[]): Promise<void> {
     for (const some of inPieces(wakes.map(withId))) {
-      const numbers = await order.number(queue, some);
+      const numbered = missing(some, await order.number(queue, some));
       await queue.addBulk(
-        some.map(({ id, jobId, key, delayMs, priority }, index) => ({
+        numbered.map(({ wake: { id, jobId, key, delayMs }, priority }) => ({
           name: 'call',
           data: { jobId, key },
-          opts: { jobId: id, priority: numbers[index] ?? priorityNumber(priority), ...delayed(delayMs) },
+          opts: { jobId: id, priority, ...delayed(delayMs) },
         })),
       );
     }
@@ -121,16 +121,12 @@ export function createProducer(options: ProducerOptions): Producer {
       if (wakes.length === 0) return;
       await requireConnection(redis);
       for (const some of inPieces(wakes.map(withTurn))) {
-        const numbers = await order.number(jobs, some);
+        const numbered = missing(some, await order.number(jobs, some));
         await jobs.addBulk(
-          some.map(({ id, jobId, priority, delayMs }, index) => ({
+          numbered.map(({ wake: { id, jobId, delayMs }, priority }) => ({
             name: 'advance',
             data: { jobId },
-            opts: {
-              jobId: id,
-              priority: numbers[index] ?? priorityNumber(priority),
-              ...delayed(delayMs ?? 0),
-            },
+            opts: { jobId: id, priority, ...delayed(delayMs ?? 0) },
           })),
         );
       }
@@ -175,6 +171,17 @@ export function createProducer(options: ProducerOptions): Producer {
       await Promise.all([jobs, webhooks, ...pools.values()].map((queue) => queue.close()));
     },
   };
+}
+
+/** The wakes that are not on the queue yet, with their numbers: a backlog that the reconciler wakes again costs little. */
+function missing<Wake>(
+  wakes: readonly Wake[],
+  numbers: readonly number[],
+): { wake: Wake; priority: number }[] {
+  return wakes.flatMap((wake, index) => {
+    const priority = numbers[index] ?? 0;
+    return priority === 0 ? [] : [{ wake, priority }];
+  });
 }
 
 /** One job costs as much as another. */

@@ -69,6 +69,18 @@ describe('wakes', () => {
     expect(await counts()).toEqual({ 'jobs prioritized': 2 });
   });
 
+  it('that are on the queue are not written again, so that a backlog may be woken often', async () => {
+    const wakes = ['a', 'b'].map((jobId) => ({ ...jobWake(jobId), tenantId: 'tenant' }));
+    await transport.producer.enqueueJobs(wakes);
+    const queue = transport.producer.queues.find(({ name }) => name === 'jobs')!;
+    const written = await transport.redis.get(queue.toKey('id'));
+    await transport.producer.enqueueJobs(wakes);
+    expect(await transport.redis.get(queue.toKey('id'))).toBe(written);
+    expect(await counts()).toEqual({ 'jobs prioritized': 2 });
+    await transport.producer.enqueueJobs([...wakes, { ...jobWake('c'), tenantId: 'tenant' }]);
+    expect((await handled(3)).toSorted()).toEqual(['a', 'b', 'c']);
+  });
+
   it('of steps collapse by key and fence, and go to the queue of their pool', async () => {
     const wake = {
       jobId: 'j',

@@ -105,6 +105,8 @@ export async function startLocalStack(request: LocalStackRequest): Promise<Local
       signal,
       environment: {
         MILLRACE_BLOB_STORE: `file:${join(dataDirectory, 'blobs')}`,
+        // Half of the processor's time that the start of an app takes is compiling, after a death as well.
+        NODE_COMPILE_CACHE: join(dataDirectory, 'compiled'),
         ...request.environment,
         ...simulator?.environment,
         DATABASE_URL: database.url,

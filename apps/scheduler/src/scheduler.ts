@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { createCapacityBook, createFleet } from '@millrace/capacity';
 import { poolOf, tokensPerMinuteOf, weightOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
-import type { Service } from '@millrace/contracts';
+import type { ScalingPlan, Service } from '@millrace/contracts';
 import {
   closeLostAttempts,
   findLastSequence,
@@ -30,6 +30,8 @@ const LEADER = 'scheduler';
 const PRUNE_EVERY_MS = 60_000;
 /** A burst is answered within two seconds: one until it is seen here, one until the workers hear of it. */
 const PLAN_EVERY_MS = 1_000;
+/** An older one, of a scheduler that could not plan, holds nobody back. */
+const PLAN_LASTS_MS = 30_000;
 /** A worker reports an aborted call within its heartbeat; a ledger outage may come on top. */
 const LOST_AFTER_MS = 120_000;
 const PRUNE_AT_A_TIME = 500;
@@ -104,6 +106,7 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
     findLastSequence: (jobId) => findLastSequence(database, jobId),
   });
   const domains = new Map([...config.pools].map(([pool, { limits }]) => [pool, limits]));
+  let planned: { plan: ScalingPlan; at: number } | null = null;
   const planFleet = createFleetPlanner({
     pools: [...config.pools.keys()],
     domains,
@@ -112,7 +115,10 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
     measureBacklog: () => measureBacklog(database),
     policy: config.scaling,
     processCapacity: setting.MILLRACE_WORKER_CONCURRENCY,
-    onPlanned: (plan) => showPlan(metrics, plan),
+    onPlanned: (plan) => {
+      planned = { plan, at: Date.now() };
+      showPlan(metrics, plan);
+    },
     now: Date.now,
     monotonicNow: () => performance.now(),
   });
@@ -148,7 +154,17 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
       work: planFleet,
       onError,
     }),
-    ...openClientBatches({ config, database, producer, publisher, when, metrics, log, onError }),
+    ...openClientBatches({
+      config,
+      database,
+      producer,
+      publisher,
+      currentPlan: () => (planned && Date.now() - planned.at < PLAN_LASTS_MS ? planned.plan : null),
+      when,
+      metrics,
+      log,
+      onError,
+    }),
     ...openBatchLane({ config, database, producer, publisher, holder, when, metrics, log, onError }),
     createRepeat({
       name: 'closing of lost attempts',

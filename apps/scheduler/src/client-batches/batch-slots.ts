@@ -1,4 +1,5 @@
 import type { OpenClientBatch } from '@millrace/ledger';
+import { HeldBack } from './hold-back.ts';
 import { Interrupted } from './validate-batch.ts';
 
 /** What moving many batches at a time needs. */
@@ -30,6 +31,8 @@ const MOST_AT_ONCE = 12;
 const MOST_OF_A_TENANT = 6;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
+/** As often as the fleet's plan is made. */
+const HELD_BACK_MS = 1_000;
 
 /**
  * Moves batches, each by itself: one that is slow, stands still or fails holds up nobody else. A move has a quick slot for two
@@ -75,6 +78,10 @@ export function createBatchSlots({ find, move, mayGoOn, onFailure, now }: BatchS
 
   function noteFailure(batch: OpenClientBatch, error: unknown): void {
     if (error instanceof Interrupted) return;
+    if (error instanceof HeldBack) {
+      failures.set(batch.id, { times: 0, notBefore: now() + HELD_BACK_MS });
+      return;
+    }
     const times = (failures.get(batch.id)?.times ?? 0) + 1;
     const retryMs = Math.min(FIRST_RETRY_MS * 2 ** (times - 1), LONGEST_RETRY_MS);
     failures.set(batch.id, { times, notBefore: now() + retryMs });

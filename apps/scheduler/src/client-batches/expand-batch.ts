@@ -9,6 +9,8 @@ import {
   noteClientExpansion,
 } from '@millrace/ledger';
 import type { ClientBatch, Database, NewJob } from '@millrace/ledger';
+import { HeldBack } from './hold-back.ts';
+import type { HoldBack } from './hold-back.ts';
 import { LineProblem } from './line-problem.ts';
 import { customIdOf, readLine } from './read-line.ts';
 import type { LineRequest, ReadLineOptions } from './read-line.ts';
@@ -24,6 +26,7 @@ export interface ExpandOptions extends Omit<ReadLineOptions, 'endpoint'>, ReadIn
   maxLineBytes: number;
   /** For tenants without a limit of their own. */
   maxOpenJobsPerTenant: number;
+  holdBack: HoldBack;
   /** Puts the wakes of new jobs on the queue; what it cannot put there is woken by the reconciler. */
   wake: (jobs: readonly { jobId: string; priority: NewJob['priority']; tenantId: string }[]) => Promise<void>;
   mayGoOn: () => boolean;
@@ -41,7 +44,7 @@ const PATIENT_MS = 3_600_000;
  * noted with the ids of its jobs before the jobs are committed, so whoever does it again after a crash commits the same jobs
  * again, which changes nothing. Leaves off after some seconds, so that other batches get their turn, and when the tenant has
  * as many jobs open as it may have.
- * Throws InputMissing, BlobStoreUnavailable, LedgerUnavailable, Interrupted.
+ * Throws HeldBack when its pools are too far behind, InputMissing, BlobStoreUnavailable, LedgerUnavailable, Interrupted.
  */
 export async function expandBatch(batch: ClientBatch, options: ExpandOptions): Promise<void> {
   if (!(await hasRoom(batch, options))) return;
@@ -94,6 +97,8 @@ async function expandChunk(
 ): Promise<void> {
   const { database } = options;
   const requests = chunk.map((line) => ({ line, request: readAgain(batch, line, options) }));
+  const plans = requests.flatMap(({ request }) => request?.plan ?? []);
+  if (options.holdBack(priorityOf(batch), plans)) throw new HeldBack();
   const jobIds = await addClientLines(
     database,
     batch.id,
@@ -142,6 +147,10 @@ function readAgain(batch: ClientBatch, line: FileLine, options: ExpandOptions): 
   }
 }
 
+function priorityOf({ createdAt, expiresAt }: ClientBatch): 'background' | 'standard' {
+  return expiresAt - createdAt >= PATIENT_MS ? 'background' : 'standard';
+}
+
 function toJob(batch: ClientBatch, line: FileLine, request: LineRequest, jobId: string): NewJob {
   const { plan, input, params, metadata } = request;
   return {
@@ -153,7 +162,7 @@ function toJob(batch: ClientBatch, line: FileLine, request: LineRequest, jobId: 
       .update(line.text ?? '')
       .digest(),
     type: plan.type,
-    priority: batch.expiresAt - batch.createdAt >= PATIENT_MS ? 'background' : 'standard',
+    priority: priorityOf(batch),
     lane: 'auto',
     content: { plan, input, params },
     metadata: { ...metadata, batch_id: batch.id },

@@ -3,7 +3,7 @@ import { createBlobStore } from '@millrace/blobs';
 import { createFindOversize } from '@millrace/capacity';
 import { createFindUnembeddable, poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
-import type { PlanNode, Service } from '@millrace/contracts';
+import type { PlanNode, ScalingPlan, Service } from '@millrace/contracts';
 import { createProviders } from '@millrace/calls';
 import { findAbandonedFiles, findOpenClientBatches, forgetFiles, pruneClientBatches } from '@millrace/ledger';
 import type { Database, OpenClientBatch } from '@millrace/ledger';
@@ -12,6 +12,7 @@ import { createRepeat } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import type { LivePublisher, Producer } from '@millrace/transport';
 import { createBatchSlots } from './batch-slots.ts';
+import { createHoldBack } from './hold-back.ts';
 import { moveBatch } from './move-batch.ts';
 import type { MoveOptions } from './move-batch.ts';
 import { createResolveModel } from './resolve-model.ts';
@@ -22,6 +23,8 @@ export interface ClientBatchesOptions {
   database: Database;
   producer: Producer;
   publisher: LivePublisher;
+  /** The fleet's plan, while it is new enough to go by. */
+  currentPlan: () => ScalingPlan | null;
   /** Whether this process leads. */
   when: () => boolean;
   metrics: Metrics;
@@ -94,7 +97,7 @@ async function removeFiles(database: Database, blobs: BlobStore, log: Logger): P
 }
 
 function createMoveOptions(
-  { config, database, producer, publisher, metrics, log, onError }: ClientBatchesOptions,
+  { config, database, producer, publisher, currentPlan, metrics, log, onError }: ClientBatchesOptions,
   blobs: BlobStore,
   mayGoOn: () => boolean,
 ): MoveOptions {
@@ -111,6 +114,7 @@ function createMoveOptions(
     mayGoOn,
     now: Date.now,
     missingSince: new Map(),
+    holdBack: createHoldBack(config, currentPlan),
     maxLineBytes: limits.maxBodyBytes,
     maxOpenJobsPerTenant: setting.MILLRACE_TENANT_MAX_OPEN_JOBS,
     resolveModel: createResolveModel(config, createProviders(config).catalogue),

@@ -73,6 +73,7 @@ export async function openBatchFixture(): Promise<BatchFixture> {
     mayGoOn: () => true,
     now: Date.now,
     missingSince: new Map(),
+    holdBack: () => false,
     maxLineBytes: 10_000,
     maxOpenJobsPerTenant: 100_000,
     resolveModel: (name) =>

@@ -40,6 +40,7 @@ import { jobRoutes } from './jobs/job-routes.ts';
 import { createShowJobs, newJobForecast } from './jobs/show-jobs.ts';
 import { createWaitForEnd } from './jobs/wait-for-end.ts';
 import { batchRoutes } from './openai-batches/batch-routes.ts';
+import { createRefuseLateBatch } from './openai-batches/refuse-late-batch.ts';
 import { fileRoutes } from './openai-batches/file-routes.ts';
 import { createFleetPlan } from './operations/fleet-plan.ts';
 import { createGauges } from './operations/gauges.ts';
@@ -115,7 +116,11 @@ export function createApi(
       }),
     ],
     apiRoutes: [
-      batchRoutes({ database, listing }),
+      batchRoutes({
+        database,
+        listing,
+        refuseLate: createRefuseLateBatch(currentPlan, config.scaling.boundMs),
+      }),
       jobRoutes({
         ...announcer,
         database,

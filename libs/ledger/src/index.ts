@@ -75,7 +75,7 @@ export { cancelClientBatch } from './client-batches/cancel-batch.ts';
 export { cancelOpenClientJobs } from './client-batches/cancel-open-jobs.ts';
 export { closeClientLines } from './client-batches/close-lines.ts';
 export { countTenantJobs } from './client-batches/count-tenant-jobs.ts';
-export { createClientBatch } from './client-batches/create-batch.ts';
+export { createClientBatch, findClientBatchByKey } from './client-batches/create-batch.ts';
 export { deleteFile } from './client-batches/delete-file.ts';
 export { failClientBatch } from './client-batches/fail-batch.ts';
 export type { ClientFile } from './client-batches/file-row.ts';

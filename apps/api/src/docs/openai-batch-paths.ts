@@ -20,7 +20,7 @@ const batchPath = z.object({ id: z.string().meta({ description: 'A batch’s id,
 const EVERYWHERE = {
   '401': '`invalid_api_key`: no valid key was given.',
   '403': '`insufficient_scope`: the key lacks the scope `jobs`.',
-  '429': '`rate_limit_exceeded`: too many requests.',
+  '429': '`rate_limit_exceeded`: too many requests; for a new batch also `queue_full`.',
   '500': '`internal_error`: something went wrong on our side.',
   '503': '`ledger_unavailable`, `file_store_unavailable` or `shutting_down`: send it again.',
 } as const;
@@ -28,6 +28,7 @@ const SOME = {
   '400': 'The request is wrong; `param` names where.',
   '404': 'There is no such file or batch.',
   '413': '`file_too_large` or `body_too_large`.',
+  '422': '`idempotency_key_reused`: the key was used with another body.',
   '415': '`unsupported_media_type`: the body is not JSON.',
 } as const;
 
@@ -89,8 +90,16 @@ export const openAiBatchPaths: ZodOpenApiPathsObject = {
       summary: 'Run the requests of a file',
       description:
         'Every line becomes a job whose deadline is the completion window. The input is validated afterwards: look at `status` and `errors`.',
+      requestParams: {
+        header: z.object({
+          'Idempotency-Key': z.string().min(1).max(255).optional().meta({
+            description:
+              'The same key with the same body stands for the same batch; with another body it is refused.',
+          }),
+        }),
+      },
       requestBody: { required: true, content: { 'application/json': { schema: batchRequestSchema } } },
-      responses: { '200': jsonAnswer('The batch.', batchSchema), ...errors('400', '413', '415') },
+      responses: { '200': jsonAnswer('The batch.', batchSchema), ...errors('400', '413', '415', '422') },
     },
     get: {
       operationId: 'listBatches',

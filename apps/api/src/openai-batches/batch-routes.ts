@@ -1,11 +1,20 @@
-import { createId, parseDurationMs } from '@millrace/contracts';
-import { cancelClientBatch, createClientBatch, findClientBatch, listClientBatches } from '@millrace/ledger';
+import { ProblemError, createId, parseDurationMs } from '@millrace/contracts';
+import {
+  cancelClientBatch,
+  createClientBatch,
+  findClientBatch,
+  findClientBatchByKey,
+  listClientBatches,
+} from '@millrace/ledger';
 import type { Database } from '@millrace/ledger';
 import { Router } from 'express';
 import type { Request } from 'express';
 import { parseBody } from '../http/parse.ts';
 import { contextOf, identityOf } from '../http/request-context.ts';
+import { readIdempotencyKey } from '../intake/idempotency-key.ts';
+import { fingerprintOf } from '../intake/prepare-job.ts';
 import { OpenAiError } from './openai-error.ts';
+import type { RefuseLateBatch } from './refuse-late-batch.ts';
 import { toBatchObject, toPage } from './openai-objects.ts';
 import { batchListQuerySchema, batchRequestSchema } from './openai-schemas.ts';
 
@@ -13,30 +22,47 @@ import { batchListQuerySchema, batchRequestSchema } from './openai-schemas.ts';
 export interface BatchRouteDependencies {
   database: Database;
   listing: Database;
+  refuseLate: RefuseLateBatch;
 }
 
 /** `/v1/batches`, as OpenAI has it; the scheduler validates what is created here, and turns its lines into jobs. */
-export function batchRoutes({ database, listing }: BatchRouteDependencies): Router {
+export function batchRoutes({ database, listing, refuseLate }: BatchRouteDependencies): Router {
   const router = Router();
 
   router.post('/v1/batches', async (request, response) => {
     const wanted = parseBody(batchRequestSchema, request.body);
     const { tenantId, keyId } = identityOf(response);
     const context = contextOf(response);
-    const created = await createClientBatch(database, {
-      id: createId('batch'),
-      tenantId,
-      apiKeyId: keyId,
-      requestId: context.requestId,
-      endpoint: wanted.endpoint,
-      inputFileId: wanted.input_file_id,
-      completionWindow: wanted.completion_window,
-      windowMs: parseDurationMs(wanted.completion_window) ?? 0,
-      metadata: wanted.metadata ?? null,
-      outputLifeSeconds: wanted.output_expires_after?.seconds ?? null,
-    });
+    const windowMs = parseDurationMs(wanted.completion_window) ?? 0;
+    const key = readIdempotencyKey(request.get('idempotency-key'), false);
+    const idempotency =
+      key === null ? null : { key, fingerprint: fingerprintOf('POST', '/v1/batches', wanted) };
+    // A batch that is there is there, however late it is now.
+    const before = idempotency && (await findClientBatchByKey(database, tenantId, idempotency));
+    if (!before) refuseLate(windowMs);
+    const id = createId('batch');
+    const created =
+      before ??
+      (await createClientBatch(database, {
+        id,
+        idempotency,
+        tenantId,
+        apiKeyId: keyId,
+        requestId: context.requestId,
+        endpoint: wanted.endpoint,
+        inputFileId: wanted.input_file_id,
+        completionWindow: wanted.completion_window,
+        windowMs,
+        metadata: wanted.metadata ?? null,
+        outputLifeSeconds: wanted.output_expires_after?.seconds ?? null,
+      }));
+    if (created === 'key_reused') throw keyReused();
     if (typeof created === 'string') throw unusableInput(created, wanted.input_file_id);
     context.event.batch = created.id;
+    if (created.id !== id) {
+      context.event.replayed = true;
+      response.setHeader('Idempotent-Replayed', 'true');
+    }
     response.json(toBatchObject(created));
   });
 
@@ -63,6 +89,13 @@ export function batchRoutes({ database, listing }: BatchRouteDependencies): Rout
   });
 
   return router;
+}
+
+function keyReused(): ProblemError {
+  return new ProblemError(
+    'idempotency_key_reused',
+    'This Idempotency-Key was used with another body; take a new one for a new batch.',
+  );
 }
 
 function unusableInput(reason: 'no_such_file' | 'wrong_purpose', fileId: string): OpenAiError {

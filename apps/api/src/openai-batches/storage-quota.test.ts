@@ -28,13 +28,11 @@ async function clientOf(tenant: string): Promise<OpenAI> {
 const upload = async (client: OpenAI, bytes: number) =>
   client.files.create({ file: await toFile(Buffer.alloc(bytes, 'x'), 'in.jsonl'), purpose: 'batch' });
 
-const refusal = (error: unknown) =>
-  error instanceof OpenAI.APIError && [
-    error.status,
-    error.code,
-    error.message,
-    error.headers?.get('x-should-retry'),
-  ];
+const refusal = (error: unknown): unknown[] => {
+  if (!(error instanceof OpenAI.APIError)) throw error;
+  const { status, code, message, headers } = error as InstanceType<typeof OpenAI.APIError>;
+  return [status, code, message, headers?.get('x-should-retry')];
+};
 const QUOTA_REFUSAL = [
   400,
   'file_storage_quota_exceeded',

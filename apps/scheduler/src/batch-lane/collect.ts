@@ -7,7 +7,7 @@ import {
   settlePilots,
   tryShape,
 } from '@millrace/ledger';
-import type { BatchReadings, CollectedGroup, KnownDurations } from '@millrace/ledger';
+import type { CollectedGroup, KnownDurations } from '@millrace/ledger';
 import type { BatchPort } from '@millrace/providers';
 import { gatherBatch } from './gather-batch.ts';
 import type { LaneDependencies } from './lane-dependencies.ts';
@@ -32,7 +32,6 @@ export async function collect(dependencies: LaneDependencies, durations: KnownDu
   const groups = await findCollected(database);
   if (groups.length === 0) return;
   await durations.refresh();
-  const readings = await measureBatches(database);
   const off = await findSwitchedOff(database);
   for (const [target, ofTarget] of Map.groupBy(groups, (group) => group.target)) {
     // Its steps stay in the lane until it is back, or until they have to leave for their deadline.
@@ -47,7 +46,7 @@ export async function collect(dependencies: LaneDependencies, durations: KnownDu
     if (!port) continue;
     // A batch has one endpoint.
     for (const submitShapes of Map.groupBy(plan.submitShapes, asksForVectors).values()) {
-      await submitAll(dependencies, port, { ...plan, submitShapes }, readings);
+      await submitAll(dependencies, port, { ...plan, submitShapes });
     }
   }
 }
@@ -93,9 +92,8 @@ async function submitAll(
   dependencies: LaneDependencies,
   port: BatchPort,
   plan: CollectionPlan,
-  readings: BatchReadings,
 ): Promise<void> {
-  const { limit, left } = roomFor(dependencies, plan.target, readings);
+  const { limit, left } = await roomFor(dependencies, plan.target);
   let room = left;
   for (let made = 0; made < BATCHES_AT_A_TIME && room > 0; made += 1) {
     const tokens = { left: room, limit };
@@ -105,15 +103,15 @@ async function submitAll(
   }
 }
 
-/** Tokens that the pool of a target may enqueue in batches, altogether and still. */
-function roomFor(
-  { pools, poolOf }: LaneDependencies,
+/** Tokens that the pool of a target may enqueue in batches, altogether and still: other targets of the pool may have taken some just now. */
+async function roomFor(
+  { database, pools, poolOf }: LaneDependencies,
   target: string,
-  { batches }: BatchReadings,
-): { limit: number; left: number } {
+): Promise<{ limit: number; left: number }> {
   const pool = poolOf(target);
   const limit = pools.get(pool)?.enqueuedBatchTokens ?? null;
   if (limit === null) return { limit: Infinity, left: Infinity };
+  const { batches } = await measureBatches(database);
   const enqueued = batches.filter((each) => each.status !== 'reading' && poolOf(each.target) === pool);
   return { limit, left: limit - enqueued.reduce((sum, each) => sum + each.estimatedTokens, 0) };
 }

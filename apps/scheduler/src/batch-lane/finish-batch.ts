@@ -18,29 +18,33 @@ export async function finishBatch(
   batch: BatchRecord,
   finish: Finish,
 ): Promise<void> {
-  const left = 'shown' in finish ? finish.shown : leftBehind(dependencies, batch);
-  const keeps = 'shown' in finish ? finish.keeps : !batch.certain;
-  if (port && left && !keeps) await discard(dependencies, port, left);
+  if (port && 'shown' in finish && !finish.keeps) await discard(dependencies, port, finish.shown);
+  if (port && 'outcome' in finish) await discardUploaded(dependencies, port, batch);
   crashPoint('batch.discarded', batch.id);
   const sums = await endBatch(dependencies.database, batch, 'outcome' in finish ? finish.outcome : null);
   // Somebody else has ended it meanwhile, and has counted.
   if (sums) report(dependencies, batch, finish, sums);
 }
 
-/** What a batch that was never created, or is gone, has at the vendor: the file that was uploaded for it. */
-function leftBehind({ now }: LaneDependencies, batch: BatchRecord): ProviderBatch | null {
-  if (Object.keys(batch.handles).length === 0) return null;
-  return {
+/** Deletes what a batch that was never created, or is gone, has at the vendor: the file that was uploaded for it. */
+export async function discardUploaded(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  batch: BatchRecord,
+): Promise<void> {
+  // The handles of one that may be somebody else's are not ours to delete.
+  if (Object.keys(batch.handles).length === 0 || !batch.certain) return;
+  await discard(dependencies, port, {
     providerBatchId: batch.providerBatchId ?? '',
     phase: 'failed',
     counts: null,
     createdAt: batch.createdAt,
     expiresAt: batch.expiresAt,
-    endedAt: now(),
+    endedAt: dependencies.now(),
     failure: null,
     handles: batch.handles,
     usage: null,
-  };
+  });
 }
 
 /** Files that stay are deleted by the vendor one day; nothing waits for that. */

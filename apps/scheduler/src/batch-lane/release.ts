@@ -19,15 +19,15 @@ export interface Giving {
   delayMs?: number;
 }
 
-/** Gives back lines that the provider has not billed. */
+/** Gives back lines that the provider has not billed. Returns how many were left, because others work on their jobs. */
 export async function giveBack(
   dependencies: LaneDependencies,
   batch: Pick<BatchRecord, 'id' | 'target'>,
   lines: readonly number[],
   giving: Giving,
-): Promise<void> {
+): Promise<number> {
   const { reason, message, batchTakesMs, countsBatch = true, delayMs = 0 } = giving;
-  const { wakes, collected, events } = await releaseLines(dependencies.database, {
+  const { wakes, collected, held, events } = await releaseLines(dependencies.database, {
     batchId: batch.id,
     lines,
     reason,
@@ -38,28 +38,29 @@ export async function giveBack(
     maxBatches: MOST_BATCHES,
   });
   const { metrics } = dependencies;
-  metrics.batchLines.inc({ target: batch.target, outcome: 'unbilled' }, lines.length);
+  metrics.batchLines.inc({ target: batch.target, outcome: 'unbilled' }, lines.length - held);
   if (wakes.length > 0) metrics.batchEscapes.inc({ reason }, wakes.length);
-  dependencies.log.info({ batch: batch.id, reason, count: lines.length, collected }, 'lines were given back');
+  dependencies.log.info(
+    { batch: batch.id, reason, count: lines.length - held, collected },
+    'lines were given back',
+  );
   await tell(dependencies, { wakes, events });
+  return held;
 }
 
-/** {@link giveBack} for every line of a batch that has no outcome. */
+/** {@link giveBack} for every line of a batch that has no outcome. Throws when some were left: the batch is looked at again for them. */
 export async function giveBackAll(
   dependencies: LaneDependencies,
   batch: Pick<BatchRecord, 'id' | 'target'>,
   giving: Giving,
 ): Promise<void> {
+  let held = 0;
   for (let after = -1; ;) {
     const lines = await findOpenLines(dependencies.database, batch.id, after, AT_A_TIME);
     const last = lines.at(-1);
-    if (!last) return;
-    await giveBack(
-      dependencies,
-      batch,
-      lines.map((each) => each.line),
-      giving,
-    );
-    after = last.line;
+    if (last === undefined) break;
+    held += await giveBack(dependencies, batch, lines, giving);
+    after = last;
   }
+  if (held > 0) throw new Error(`${held} lines of ${batch.id} cannot be given back yet`);
 }

@@ -6,7 +6,7 @@ import type { BatchRecord } from '@millrace/ledger';
 import type { BatchPort, ProviderBatch } from '@millrace/providers';
 import { backoffMs, pollDelayMs } from './backoff.ts';
 import { findCreated } from './find-created.ts';
-import { finishBatch } from './finish-batch.ts';
+import { discardUploaded, finishBatch } from './finish-batch.ts';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { LEASE_MS } from './lease.ts';
 import { lineName } from './line-name.ts';
@@ -119,7 +119,8 @@ async function leaveOutUnwanted(dependencies: LaneDependencies, batch: BatchReco
   for (;;) {
     const lines = await findUnwantedLines(dependencies.database, batch.id, LINES_AT_A_TIME);
     if (lines.length === 0) return;
-    await giveBack(dependencies, batch, lines, LEFT_OUT);
+    const held = await giveBack(dependencies, batch, lines, LEFT_OUT);
+    if (held > 0) throw new Error(`${held} lines of ${batch.id} cannot be left out yet`);
   }
 }
 
@@ -130,8 +131,10 @@ async function countLines({ database }: LaneDependencies, batch: BatchRecord): P
 
 /** The vendor has no such batch, and nothing in it is wanted any more. */
 async function abandon(dependencies: LaneDependencies, port: BatchPort, batch: BatchRecord): Promise<void> {
+  await discardUploaded(dependencies, port, batch);
+  await note(dependencies, batch, { handles: {}, wakeInMs: LEASE_MS });
   await giveBackAll(dependencies, batch, LEFT_OUT);
-  await finishBatch(dependencies, port, batch, { outcome: 'abandoned' });
+  await finishBatch(dependencies, port, { ...batch, handles: {} }, { outcome: 'abandoned' });
 }
 
 /** The lines of a batch as the vendor wants them, read from the ledger page by page. */
@@ -162,13 +165,19 @@ async function refused(
 ): Promise<void> {
   dependencies.onError(error);
   const { code } = error.failure;
-  await note(dependencies, batch, { failure: { code, message: error.message }, wakeInMs: LEASE_MS });
+  // First of all: whoever goes on after a crash must not create it from the file, with lines that were given back.
+  await discardUploaded(dependencies, port, batch);
+  await note(dependencies, batch, {
+    failure: { code, message: error.message },
+    handles: {},
+    wakeInMs: LEASE_MS,
+  });
   await giveBackAll(dependencies, batch, {
     reason: 'batch_refused',
     message: error.message,
     batchTakesMs: null,
   });
-  await finishBatch(dependencies, port, batch, { outcome: 'refused' });
+  await finishBatch(dependencies, port, { ...batch, handles: {} }, { outcome: 'refused' });
 }
 
 /** After a failure that may pass: when the submission is looked at again. */

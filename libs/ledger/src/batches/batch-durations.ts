@@ -11,7 +11,10 @@ export interface BatchDurations {
   escapeP99Ms: number | null;
 }
 
-/** A batch that failed as a whole tells nothing; one that was cancelled or expired took at least as long. */
+/**
+ * A batch that failed as a whole tells nothing; one that was cancelled or expired took at least as long. So did a step whose job expired
+ * after it had left the lane: without it, a margin that is too short would never be seen to be.
+ */
 const DURATIONS = `
 WITH latest AS (
   SELECT b.target, extract(epoch FROM b.ended_at - b.submitted_at) * 1000 AS ms,
@@ -20,11 +23,15 @@ WITH latest AS (
   WHERE b.ended_at > now() - interval '30 days' AND b.submitted_at IS NOT NULL AND b.outcome IN ('completed', 'expired', 'cancelled')
 ), escapes AS (
   SELECT target, percentile_cont(0.99) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - escaped_at) * 1000) AS ms
-  FROM steps WHERE escaped_at > now() - interval '7 days' AND finished_at IS NOT NULL AND status = 'completed' GROUP BY target
+  FROM steps s WHERE escaped_at > now() - interval '7 days' AND finished_at IS NOT NULL
+    AND (status = 'completed' OR EXISTS (SELECT FROM jobs j WHERE j.id = s.job_id AND j.status = 'expired'))
+  GROUP BY target
+), batches AS (
+  SELECT target, count(*)::int AS count, percentile_cont(0.99) WITHIN GROUP (ORDER BY ms)::float8 AS "p99Ms"
+  FROM latest WHERE place <= 200 GROUP BY target
 )
-SELECT l.target, count(*)::int AS count, percentile_cont(0.99) WITHIN GROUP (ORDER BY l.ms)::float8 AS "p99Ms",
-  (SELECT e.ms::float8 FROM escapes e WHERE e.target = l.target) AS "escapeP99Ms"
-FROM latest l WHERE l.place <= 200 GROUP BY l.target`;
+SELECT target, coalesce(b.count, 0) AS count, coalesce(b."p99Ms", 0) AS "p99Ms", e.ms::float8 AS "escapeP99Ms"
+FROM batches b FULL JOIN escapes e USING (target)`;
 
 /** The running distribution of batch durations, per target that has had a batch in the last 30 days. */
 export async function findBatchDurations(database: Queryable): Promise<BatchDurations[]> {

@@ -22,22 +22,24 @@ UPDATE steps s SET status = 'pending', lane = 'realtime', lane_reason = $2, esca
 FROM late WHERE s.job_id = late.job_id AND s.key = late.key
 RETURNING ${WAKE_COLUMNS}`;
 
+/** Jobs that somebody has locked are passed over, so that one who stands still with his keeps no other's deadline waiting. */
 const FIND_BOUND = `
-SELECT job_id, key FROM steps
-WHERE status = 'sent' AND batch_id IS NOT NULL AND escape_at <= now() ORDER BY escape_at LIMIT $1`;
+SELECT s.job_id, s.key FROM steps s JOIN jobs j ON j.id = s.job_id
+WHERE s.status = 'sent' AND s.batch_id IS NOT NULL AND s.escape_at <= now()
+ORDER BY s.escape_at LIMIT $1 FOR NO KEY UPDATE OF j SKIP LOCKED`;
 
 const FIND_OF_BATCH = `
 SELECT a.job_id, a.step_key AS key FROM attempts a JOIN steps s ON s.job_id = a.job_id AND s.key = a.step_key
-WHERE a.batch_id = $2 AND a.status = 'sent' AND s.status = 'sent' AND s.fence = a.fence LIMIT $1`;
-
-const LOCK_JOBS = `SELECT id FROM jobs WHERE id = ANY ($1) ORDER BY id FOR NO KEY UPDATE`;
+JOIN jobs j ON j.id = a.job_id
+WHERE a.batch_id = $2 AND a.status = 'sent' AND s.status = 'sent' AND s.fence = a.fence
+LIMIT $1 FOR NO KEY UPDATE OF j SKIP LOCKED`;
 
 /** What the line has booked stays on the job until it is known what it cost; the step is free to book its next call. */
 const BOUND = `
 WITH held AS (
   SELECT s.job_id, s.key, s.fence, s.batch_id FROM steps s JOIN unnest($1::text[], $2::text[]) AS w (job_id, key) USING (job_id, key)
   WHERE s.status = 'sent' AND s.batch_id IS NOT NULL AND ($4::text IS NULL AND s.escape_at <= now() OR s.batch_id = $4)
-  ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s
+  ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s SKIP LOCKED
 ), free AS (
   UPDATE steps s SET status = 'pending', fence = s.fence + 1, owner = NULL, batch_id = NULL, lane = 'realtime',
     lane_reason = $3, escaped_at = now(), escape_at = NULL, reserved_micro_usd = 0, not_before = now(), class_since = now(),
@@ -54,7 +56,8 @@ FROM free s LEFT JOIN left_behind l ON l.job_id = s.job_id AND l.step_key = s.ke
 
 /**
  * Takes steps whose time has come out of the batch lane, at most `limit` of those that wait and of those in batches: they
- * are pending in realtime, those from batches under a new fence, so that the line's late answer is refused.
+ * are pending in realtime, those from batches under a new fence, so that the line's late answer is refused. What somebody
+ * has locked is left for the next time.
  */
 export async function escapeLateSteps(database: Database, limit: number): Promise<EscapedSteps> {
   const collected = await database.query<StepWakeOfBatch>(COLLECTED, [limit, 'escaped_deadline']);
@@ -62,7 +65,10 @@ export async function escapeLateSteps(database: Database, limit: number): Promis
   return { ...bound, wakes: [...collected, ...bound.wakes], fromCollected: collected.length };
 }
 
-/** Takes the steps that still wait for a batch out of it, at most `limit`; `reason` becomes the reason of their lane. */
+/**
+ * Takes the steps that still wait for a batch out of it, at most `limit`; `reason` becomes the reason of their lane. What
+ * somebody has locked is left for the next time.
+ */
 export async function escapeBatch(
   database: Database,
   batchId: string,
@@ -85,7 +91,6 @@ async function escapeBound(
     );
     if (found.length === 0) return { wakes: [], fromCollected: 0, fromBatches: 0, events: [] };
     const jobIds = found.map((step) => step.job_id);
-    await transaction.query(LOCK_JOBS, [[...new Set(jobIds)]]);
     const rows = await transaction.query<StepWakeOfBatch & { number: number | null }>(BOUND, [
       jobIds,
       found.map((step) => step.key),

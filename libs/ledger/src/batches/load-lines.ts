@@ -12,15 +12,16 @@ export interface OpenLine {
   standing: 'wanted' | 'escaped' | 'dropped';
 }
 
-const LOAD = (which: string) => `
+const LOAD = `
 SELECT a.batch_line AS line, a.number AS attempt, a.fence AS line_fence, s.status, a.escaped, ${batchStepColumns}
 FROM attempts a JOIN steps s ON s.job_id = a.job_id AND s.key = a.step_key JOIN jobs j ON j.id = s.job_id
 LEFT JOIN tenants t ON t.id = j.tenant_id
-WHERE a.batch_id = $1 AND a.status = 'sent' AND ${which}
+WHERE a.batch_id = $1 AND a.status = 'sent' AND a.batch_line = ANY ($2)
 ORDER BY a.batch_line`;
 
-const BY_NUMBER = LOAD('a.batch_line = ANY ($2)');
-const NEXT = `${LOAD('a.batch_line > $2')} LIMIT $3`;
+const NEXT = `
+SELECT batch_line AS line FROM attempts
+WHERE batch_id = $1 AND status = 'sent' AND batch_line > $2 ORDER BY batch_line LIMIT $3`;
 
 interface LineRow extends ClaimRow {
   line: number;
@@ -36,17 +37,18 @@ export async function loadLines(
   batchId: string,
   lines: readonly number[],
 ): Promise<OpenLine[]> {
-  return (await database.query<LineRow>(BY_NUMBER, [batchId, lines])).map(toOpenLine);
+  return (await database.query<LineRow>(LOAD, [batchId, lines])).map(toOpenLine);
 }
 
-/** The next lines after `after` that have no outcome, at most `limit`. */
+/** The numbers of the next lines after `after` that have no outcome, at most `limit`. */
 export async function findOpenLines(
   database: Queryable,
   batchId: string,
   after: number,
   limit: number,
-): Promise<OpenLine[]> {
-  return (await database.query<LineRow>(NEXT, [batchId, after, limit])).map(toOpenLine);
+): Promise<number[]> {
+  const rows = await database.query<{ line: number }>(NEXT, [batchId, after, limit]);
+  return rows.map((row) => row.line);
 }
 
 function toOpenLine(row: LineRow): OpenLine {

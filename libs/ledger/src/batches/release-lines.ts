@@ -24,23 +24,31 @@ export interface Release {
 /** What became of them; the wakes are those of the steps that go on in realtime. */
 export interface ReleasedLines {
   collected: number;
+  /** Lines that were left as they are, because somebody has locked their jobs: they are to be released later. */
+  held: number;
   wakes: StepWakeOfBatch[];
   events: StoredEvent[];
 }
 
 const LOCK_JOBS = `
 SELECT id FROM jobs WHERE id IN (SELECT job_id FROM attempts WHERE batch_id = $1 AND batch_line = ANY ($2))
-ORDER BY id FOR NO KEY UPDATE`;
+ORDER BY id FOR NO KEY UPDATE SKIP LOCKED`;
+
+/** Lines of jobs that somebody else has locked. */
+const COUNT_HELD = `
+SELECT count(*)::int AS held FROM attempts
+WHERE batch_id = $1 AND batch_line = ANY ($2) AND status = 'sent' AND NOT job_id = ANY ($3)`;
 
 /** In the order that everybody keeps. */
 const LOCK_STEPS = `
-SELECT s.key FROM steps s JOIN attempts a ON a.job_id = s.job_id AND a.step_key = s.key
-WHERE a.batch_id = $1 AND a.batch_line = ANY ($2) ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s`;
+WITH patience AS (SELECT set_config('lock_timeout', '2s', true))
+SELECT s.key FROM patience, steps s JOIN attempts a ON a.job_id = s.job_id AND a.step_key = s.key
+WHERE a.batch_id = $1 AND a.batch_line = ANY ($2) AND a.job_id = ANY ($3) ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s`;
 
 const RELEASE = `
 WITH line AS (
   SELECT a.job_id, a.step_key AS key, a.number, a.fence, a.reserved_micro_usd AS reserved, a.escaped FROM attempts a
-  WHERE a.batch_id = $1 AND a.batch_line = ANY ($2) AND a.status = 'sent'
+  WHERE a.batch_id = $1 AND a.batch_line = ANY ($2) AND a.status = 'sent' AND a.job_id = ANY ($9)
 ), back AS (
   UPDATE steps s SET
     status = CASE WHEN stays THEN 'collected' ELSE 'pending' END, lane = CASE WHEN stays THEN 'batch' ELSE 'realtime' END,
@@ -78,8 +86,10 @@ SELECT ${WAKE_COLUMNS}, s.status = 'collected' AS collected, s.number FROM back 
 export async function releaseLines(database: Database, release: Release): Promise<ReleasedLines> {
   const { batchId, lines, reason, message, batchTakesMs, maxBatches, delayMs, countsBatch } = release;
   return database.transaction(async (transaction) => {
-    await transaction.query(LOCK_JOBS, [batchId, lines]);
-    await transaction.query(LOCK_STEPS, [batchId, lines]);
+    const locked = await transaction.query<{ id: string }>(LOCK_JOBS, [batchId, lines]);
+    const jobIds = locked.map((job) => job.id);
+    await transaction.query(LOCK_STEPS, [batchId, lines, jobIds]);
+    const [left] = await transaction.query<{ held: number }>(COUNT_HELD, [batchId, lines, jobIds]);
     const rows = await transaction.query<StepWakeOfBatch & { collected: boolean; number: number }>(RELEASE, [
       batchId,
       lines,
@@ -89,6 +99,7 @@ export async function releaseLines(database: Database, release: Release): Promis
       maxBatches,
       delayMs,
       countsBatch,
+      jobIds,
     ]);
     const events = await appendEvents(
       transaction,
@@ -101,6 +112,6 @@ export async function releaseLines(database: Database, release: Release): Promis
     const wakes = rows
       .filter((row) => !row.collected)
       .map(({ collected: _collected, number: _number, ...wake }) => wake);
-    return { collected: rows.length - wakes.length, wakes, events };
+    return { collected: rows.length - wakes.length, held: left?.held ?? 0, wakes, events };
   });
 }

@@ -346,7 +346,11 @@ describe('a batch through the official SDK', () => {
   it('tells its end to webhook endpoints in the form that the SDK unwraps', async () => {
     const completed = await start([chat('a', 'Say hello.')]);
     const failed = await start(['nonsense']);
-    await Promise.all([ended(completed.id), ended(failed.id)]);
+    const slow = [chat('slow', 'Wait. [[sim:latency=60000]]', { model: 'openai/gpt-6-luna' })];
+    const expired = await start(slow, { window: '3s' });
+    const cancelled = await start(slow);
+    await client.batches.cancel(cancelled.id);
+    await Promise.all([completed, failed, expired, cancelled].map(({ id }) => ended(id)));
     const eventOf = async (id: string): Promise<unknown> => {
       const find = () => receiver.received.find((each) => each.body.includes(id));
       await waitFor(() => find() !== undefined, { timeoutMs: 15_000, what: () => `the webhook of ${id}` });
@@ -359,6 +363,11 @@ describe('a batch through the official SDK', () => {
       data: { id: completed.id },
     });
     expect(await eventOf(failed.id)).toMatchObject({ type: 'batch.failed', data: { id: failed.id } });
+    expect(await eventOf(expired.id)).toMatchObject({ type: 'batch.expired', data: { id: expired.id } });
+    expect(await eventOf(cancelled.id)).toMatchObject({
+      type: 'batch.cancelled',
+      data: { id: cancelled.id },
+    });
   });
 });
 

@@ -98,3 +98,28 @@ it('a batch that fails is tried again ever more rarely, and at once when it has 
   await tick(0);
   expect(failures.at(-1)).toEqual({ batch: id, retryMs: 500 });
 });
+
+it('a tenant whose batches all stand still has no more than its share, and keeps nobody else out', async () => {
+  const stuck: string[] = [];
+  for (let made = 0; made < 9; made += 1) stuck.push(await fixture.create([chatLine('a')]));
+  const files = await Promise.all(stuck.map(async (id) => (await fixture.batch(id)).inputFileId));
+  const other = await fixture.create([chatLine('a')]);
+  await fixture.database.query(`UPDATE client_batches SET tenant_id = 'small' WHERE id = $1`, [other]);
+  const slots = openSlots(stallOn(files));
+  const statusOfOther = async (): Promise<unknown> =>
+    fixture.database.query('SELECT status FROM client_batches WHERE id = $1', [other]);
+  await slots.look();
+  await waitFor(() => stalled.length >= 6, { timeoutMs: 10_000, what: () => 'the share to be used' });
+  await waitFor(
+    async () => {
+      await slots.look();
+      return JSON.stringify(await statusOfOther()).includes('in_progress');
+    },
+    { timeoutMs: 10_000, what: () => 'the other tenant’s batch to go on' },
+  );
+  expect(stalled).toHaveLength(6);
+  await fixture.database.query(`UPDATE client_batches SET ended_at = now(), status = 'failed'`);
+  await slots.look();
+  endStalled();
+  await slots.settle();
+});

@@ -28,6 +28,8 @@ const QUICK_AT_ONCE = 4;
 const SLOW_AFTER_MS = 2_000;
 /** Each holds a line, what it knows of ids and now and then a connection; and one tenant's are not all that is under way. */
 const MOST_AT_ONCE = 12;
+/** With those of tenants that have nothing else under way: others' large batches must not keep them out. */
+const MOST_OF_ALL = 40;
 const MOST_OF_A_TENANT = 6;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 30_000;
@@ -48,9 +50,10 @@ export function createBatchSlots({ find, move, mayGoOn, onFailure, now }: BatchS
     const waiting: OpenClientBatch[] = [];
     for (const batch of queue) {
       const running = [...underWay.values()];
-      const isFull =
-        running.length >= MOST_AT_ONCE || running.filter(({ isSlow }) => !isSlow).length >= QUICK_AT_ONCE;
       const ofTenant = running.filter(({ tenantId }) => tenantId === batch.tenantId).length;
+      const isFull =
+        running.length >= (ofTenant === 0 ? MOST_OF_ALL : MOST_AT_ONCE) ||
+        running.filter(({ isSlow }) => !isSlow).length >= QUICK_AT_ONCE;
       if (isFull || ofTenant >= MOST_OF_A_TENANT) waiting.push(batch);
       else begin(batch);
     }

@@ -14,7 +14,13 @@ beforeAll(async () => {
 afterAll(() => stack.end());
 
 const said: string[] = [];
-const request = { seeds: 1, seed: 1, only: null, progress: (line: string) => void said.push(line) };
+const request = {
+  seeds: 1,
+  seed: 1,
+  only: null,
+  progress: (line: string) => void said.push(line),
+  mayGoOn: () => true,
+};
 
 const slice = [
   'intake.after-commit-chain-s1',

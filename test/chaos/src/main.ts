@@ -27,6 +27,7 @@ const { values } = parseArgs({
     seeds: { type: 'string' },
     seed: { type: 'string', default: '1' },
     only: { type: 'string' },
+    minutes: { type: 'string' },
     report: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -35,7 +36,9 @@ const { values } = parseArgs({
 const wanted = campaigns.filter(({ name }) => values.campaign.length === 0 || values.campaign.includes(name));
 const unknown = values.campaign.filter((name) => !campaigns.some((campaign) => campaign.name === name));
 if (values.help || unknown.length > 0) {
-  console.log('npm run chaos -- [--campaign NAME]… [--seeds N] [--seed FIRST] [--only TEXT] [--report]\n');
+  console.log(
+    'npm run chaos -- [--campaign NAME]… [--seeds N] [--seed FIRST] [--only TEXT] [--minutes N] [--report]\n',
+  );
   for (const { name, seeds, describes } of campaigns) {
     console.log(`  ${name.padEnd(14)} ${describes} (${seeds} seeds by default)`);
   }
@@ -45,6 +48,8 @@ const beganAt = performance.now();
 const progress = (line: string): void => {
   console.log(`${((performance.now() - beganAt) / 1_000).toFixed(0).padStart(5)} s  ${line}`);
 };
+const mayGoOn = (): boolean =>
+  values.minutes === undefined || performance.now() - beganAt < Number(values.minutes) * 60_000;
 let violations = 0;
 // A stack that gives up, or a socket that nobody listens to, must cost one run and not the hours' work of the others.
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
@@ -66,6 +71,7 @@ async function runCampaign(campaign: Campaign): Promise<void> {
       seed: Number(values.seed),
       only: values.only ?? null,
       progress,
+      mayGoOn,
     });
     printSummary(result);
     violations += result.runs.reduce((sum, run) => sum + run.violations.length, 0);

@@ -46,7 +46,7 @@ async function takeCrashes(request: CampaignRequest, left: BatchCrash[]): Promis
   const stack = await startChaosStack({ workers: 1 });
   try {
     const runs: RunResult[] = [];
-    for (let next = left.shift(); next; next = left.shift()) {
+    for (let next = left.shift(); next && request.mayGoOn(); next = left.shift()) {
       const described = { run: next.run, seed: next.seed, row: next.point };
       const crash = next;
       runs.push(await attemptRun(request, described, () => runCrash(stack, request, crash)));

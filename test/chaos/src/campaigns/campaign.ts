@@ -9,6 +9,8 @@ export interface CampaignRequest {
   /** Only what has this text in its name. */
   only: string | null;
   progress: (line: string) => void;
+  /** False when the time is over: what is under way is ended, and nothing new begins. */
+  mayGoOn: () => boolean;
 }
 
 /** One run, as the summary needs it. */

@@ -37,6 +37,7 @@ export async function runClientBatchCrashes(request: CampaignRequest): Promise<R
   try {
     const runs: RunResult[] = [];
     for (const crash of planned) {
+      if (!request.mayGoOn()) break;
       const described = { run: crash.run, seed: crash.seed, row: crash.point };
       runs.push(await attemptRun(request, described, () => runCrash(stack, request, crash)));
       // So that the supervisor starts the scheduler again at once.

@@ -60,7 +60,7 @@ export async function runCrashes(
   const underWay = new Set<Promise<void>>();
   const deaths = new Map<string, number>();
   const todo = [...planned];
-  while (todo.length > 0) {
+  while (todo.length > 0 && request.mayGoOn()) {
     if (underWay.size >= MOST_UNDER_WAY) await Promise.race(underWay);
     const ready = todo.findIndex((run) => mayDie(deaths, run.target));
     if (ready === -1) {

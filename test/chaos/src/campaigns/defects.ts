@@ -73,7 +73,7 @@ export async function tryDefects(
 ): Promise<RunResult[]> {
   const runs: RunResult[] = [];
   for (const defect of wanted) {
-    if (!isWanted(request, defect)) continue;
+    if (!request.mayGoOn() || !isWanted(request, defect)) continue;
     for (const planted of [false, true]) {
       const run = `defect-${defect.name}-${planted ? 'planted' : 'control'}-s${request.seed}`;
       const row = rowOf(defect, planted);

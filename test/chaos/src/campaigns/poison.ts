@@ -44,7 +44,7 @@ async function onOneStack(request: CampaignRequest): Promise<RunResult[]> {
   });
   const runs: RunResult[] = [];
   const attempt = async (name: string, seed: number, work: () => Promise<RunResult>): Promise<void> => {
-    if (request.only !== null && !name.includes(request.only)) return;
+    if (!request.mayGoOn() || (request.only !== null && !name.includes(request.only))) return;
     runs.push(await attemptRun(request, { run: `poison-${name}-s${seed}`, seed, row: name }, work));
   };
   try {

@@ -38,8 +38,10 @@ export async function tryProxiedRedis(request: CampaignRequest): Promise<RunResu
     const stack = await startChaosStack({ workers: 2, environment });
     try {
       for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
-        for (const each of wanted)
+        for (const each of wanted) {
+          if (!request.mayGoOn()) return runs;
           runs.push(await tryStoreFault(stack, request, onNetwork(proxy, each), seed));
+        }
       }
     } finally {
       await stack.end();

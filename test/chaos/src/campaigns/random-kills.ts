@@ -43,7 +43,7 @@ async function takeSeeds(request: CampaignRequest, left: number[]): Promise<RunR
   });
   try {
     const runs: RunResult[] = [];
-    for (let seed = left.shift(); seed !== undefined; seed = left.shift()) {
+    for (let seed = left.shift(); seed !== undefined && request.mayGoOn(); seed = left.shift()) {
       const taken = seed;
       const described = { run: `kills-s${seed}`, seed, row: ROW };
       runs.push(await attemptRun(request, described, () => oneSeed(stack, request, taken)));

@@ -47,6 +47,7 @@ async function onStackOfItsOwn(
     const runs: RunResult[] = [];
     for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
       for (const fault of seededRandom(seed).shuffle(wanted)) {
+        if (!request.mayGoOn()) return runs;
         runs.push(await tryStoreFault(stack, request, fault, seed));
       }
     }

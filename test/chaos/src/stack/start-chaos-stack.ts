@@ -29,7 +29,7 @@ export interface ChaosStack extends LocalStack {
   readonly journals: { client: string; sink: string; provider: string };
   /** Every line that the processes logged, each with its process's name in front. */
   logs(): readonly string[];
-  /** Those that came since this instant (milliseconds since 1970). */
+  /** Those that were written since this instant (milliseconds since 1970). */
   logsSince(at: number): readonly string[];
   strike(name: string, signal: NodeJS.Signals): boolean;
   end(): Promise<void>;
@@ -91,7 +91,7 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
       ...options.environment,
     },
     onLog: ({ source, line }) => {
-      lines.push({ at: Date.now(), text: `${source} ${line}` });
+      lines.push({ at: writtenAt(line), text: `${source} ${line}` });
     },
   });
   const strangersKey = await createKey(stack.databaseUrl, ['--tenant', 'stranger', '--scopes', 'jobs']);
@@ -127,4 +127,10 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
       await rm(directory, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+/** By the line itself: processes gather their lines, and one that arrives now may tell of the run before. */
+function writtenAt(line: string): number {
+  const at = Date.parse(/"time":"([^"]+)"/.exec(line)?.[1] ?? '');
+  return Number.isNaN(at) ? Date.now() : at;
 }

@@ -63,12 +63,20 @@ export function toResponse(line: ClientLineResult): object {
 /** The body of an answered `/v1/embeddings` line, as OpenAI writes it. */
 export function toEmbeddings(line: ClientLineResult): object {
   const vectors = Array.isArray(line.output) ? line.output : [];
+  const toVector = line.encodingFormat === 'float' ? toNumbers : (vector: unknown) => vector;
   return {
     object: 'list',
-    data: vectors.map((embedding, index) => ({ object: 'embedding', index, embedding })),
+    data: vectors.map((vector, index) => ({ object: 'embedding', index, embedding: toVector(vector) })),
     model: modelOf(line),
     usage: { prompt_tokens: line.inputTokens, total_tokens: line.inputTokens },
   };
+}
+
+/** 32-bit floats, little endian, in base64. */
+function toNumbers(vector: unknown): unknown {
+  if (typeof vector !== 'string') return vector;
+  const bytes = Buffer.from(vector, 'base64');
+  return Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readFloatLE(index * 4));
 }
 
 /** A structured output was parsed and checked; the vendor's clients expect it as the text that it was. */

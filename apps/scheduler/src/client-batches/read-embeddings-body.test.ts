@@ -31,14 +31,13 @@ describe('an embeddings line', () => {
         encoding_format: 'base64',
       },
       input: { texts: ['{{ flour }}'] },
-      params: {},
+      params: { encoding_format: 'base64' },
       metadata: {},
     });
-    expect(read({ input: 'grain' }).plan).toEqual({
-      type: 'embed',
-      model: 'openai/text-embedding-3-small',
-      text: ['grain'],
-      encoding_format: 'float',
+    // Kept in base64 whatever is asked for, and written as it was asked for.
+    expect(read({ input: 'grain' })).toMatchObject({
+      plan: { text: ['grain'], encoding_format: 'base64' },
+      params: { encoding_format: 'float' },
     });
   });
 
@@ -65,13 +64,16 @@ describe('an embeddings line', () => {
   });
 });
 
-it('an answered embeddings line has the body that OpenAI writes', () => {
+it.each([
+  ['float', [1, 2]],
+  ['base64', 'AACAPwAAAEA='],
+])('an answered embeddings line has the body that OpenAI writes, as %s', (encodingFormat, embedding) => {
   const line = {
     line: 1,
     customId: 'x',
     jobId: 'job_1',
     status: 'completed',
-    output: [[1, 2], 'AACAPw=='],
+    output: ['AACAPwAAAEA='],
     error: null,
     finishedAt: 1_000,
     erased: false,
@@ -81,15 +83,13 @@ it('an answered embeddings line has the body that OpenAI writes', () => {
     cachedInputTokens: 0,
     outputTokens: 0,
     reasoningTokens: 0,
+    encodingFormat,
   } as const;
   const { isError, text } = toResultLine({ ...line, output: [...line.output] as never }, '/v1/embeddings');
   expect(isError).toBe(false);
   expect((JSON.parse(text) as { response: { body: unknown } }).response.body).toEqual({
     object: 'list',
-    data: [
-      { object: 'embedding', index: 0, embedding: [1, 2] },
-      { object: 'embedding', index: 1, embedding: 'AACAPw==' },
-    ],
+    data: [{ object: 'embedding', index: 0, embedding }],
     model: 'text-embedding-3-small',
     usage: { prompt_tokens: 5, total_tokens: 5 },
   });

@@ -133,7 +133,7 @@ function toCall(reference: Reference, body: RequestBody): LinePlan {
   };
 }
 
-/** The vectors are kept in base64 where the client wants them so, which is a quarter of the room. */
+/** The vectors are kept in base64, a quarter of the room; the params say how the client wants them in the output file. */
 function toEmbed(reference: Reference, body: EmbeddingsBody): LinePlan {
   const shielded = shieldTexts();
   return {
@@ -143,10 +143,10 @@ function toEmbed(reference: Reference, body: EmbeddingsBody): LinePlan {
       // A list also of one: the answer's `data` is a list.
       text: body.texts.map((text) => shielded.template(text)),
       ...(body.dimensions === undefined ? {} : { dimensions: body.dimensions }),
-      encoding_format: body.encoding,
+      encoding_format: 'base64',
     },
     input: shielded.input(),
-    params: {},
+    params: { encoding_format: body.encoding },
     metadata: {},
   };
 }

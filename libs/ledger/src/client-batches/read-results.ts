@@ -21,6 +21,8 @@ export interface ClientLineResult {
   cachedInputTokens: number;
   outputTokens: number;
   reasoningTokens: number;
+  /** How the client wants vectors to be written; null for lines that asked for text. */
+  encodingFormat: string | null;
 }
 
 /** Of stored answers: vectors may have tens of megabytes, and a page is held in memory as a whole. */
@@ -39,7 +41,8 @@ SELECT l.line, l.custom_id AS "customId", l.job_id AS "jobId", l.status, j.outpu
   j.finished_at AS "finishedAt", j.erased_at IS NOT NULL AS erased, answer.target,
   coalesce(answer.error_code = 'output_truncated', false) AS truncated,
   coalesce(j.input_tokens, 0) AS "inputTokens", coalesce(j.cached_input_tokens, 0) AS "cachedInputTokens",
-  coalesce(j.output_tokens, 0) AS "outputTokens", coalesce(j.reasoning_tokens, 0) AS "reasoningTokens"
+  coalesce(j.output_tokens, 0) AS "outputTokens", coalesce(j.reasoning_tokens, 0) AS "reasoningTokens",
+  CASE WHEN j.type = 'embed' THEN j.content->'params'->>'encoding_format' END AS "encodingFormat"
 FROM page JOIN client_batch_lines l ON l.batch_id = $1 AND l.line = page.line LEFT JOIN jobs j ON j.id = l.job_id
 LEFT JOIN LATERAL (
   SELECT a.target, a.error_code FROM attempts a WHERE a.job_id = j.id AND a.status = 'completed'

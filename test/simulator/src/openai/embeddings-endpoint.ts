@@ -114,9 +114,21 @@ function inputsOf(input: unknown): readonly EmbeddingInput[] | null {
   return null;
 }
 
-/** Each key word adds to sixteen places that its hash names; the sum is scaled to length 1. Little endian here and on the wire. */
+/** How far a place without a word is from 0: a vendor's vectors have no zeros, and zeros would be short in JSON. */
+const NOISE = 0.05;
+
+/**
+ * Each key word adds to sixteen places that its hash names, the text as a whole a little to every place; the sum is scaled to
+ * length 1. Little endian here and on the wire.
+ */
 function embed(text: string, dimensions: number): Float32Array<ArrayBuffer> {
   const vector = new Float32Array(dimensions);
+  let state = hashText(text);
+  for (let index = 0; index < dimensions; index += 1) {
+    // Numerical Recipes' linear congruential generator.
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    vector[index] = NOISE * (state / 2 ** 31 - 1);
+  }
   const words = keyWordsOf(text);
   for (const word of words.length > 0 ? words : [text]) {
     for (let place = 0; place < 16; place += 1) {

@@ -1,6 +1,6 @@
 /**
- * One worker process of `capacity-utilisation.ts`: sends as much as its limiter lets it. Told everything by one message,
- * answers with one at its end.
+ * One worker process of `capacity-utilisation.ts`: sends as much as its limiter lets it. Says that it is ready, is told
+ * everything by one message, and answers with one at its end.
  */
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
 import { createCapacityBook } from '@millrace/capacity';
@@ -15,6 +15,8 @@ export interface LoadOrder {
   redisUrl: string;
   address: CallAddress;
   limits: { requests: number | null; tokens: number | null };
+  /** The time that the limits are for, which the simulator counts as it slides. */
+  windowMs: number;
   /** For BullMQ and bottleneck: the time for which they are told their part of the limit. */
   peerWindowMs: number;
   endsAt: number;
@@ -40,7 +42,7 @@ async function loadBook(order: LoadOrder): Promise<LoadReport> {
   const onError = (error: unknown): void => void report.warnings.push(String(error));
   const redis = connectRedis({ url: order.redisUrl, role: 'producer', name: 'load', onError });
   await new Promise((resolve) => redis.once('ready', resolve));
-  const limits: DomainLimits = {};
+  const limits: DomainLimits = { windowMs: order.windowMs };
   if (order.limits.requests !== null) limits.requests = order.limits.requests;
   if (order.limits.tokens !== null) limits.tokens = order.limits.tokens;
   const book = createCapacityBook({
@@ -98,6 +100,7 @@ async function loadBook(order: LoadOrder): Promise<LoadReport> {
   return report;
 }
 
+process.send?.('ready');
 process.once('message', (order: LoadOrder) => {
   const loads = { book: loadBook, bullmq: loadBullmq, bottleneck: loadBottleneck };
   void loads[order.limiter](order).then((report) =>

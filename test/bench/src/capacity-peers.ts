@@ -21,7 +21,7 @@ export async function loadBullmq(order: LoadOrder): Promise<LoadReport> {
     {
       connection,
       concurrency: order.callers,
-      limiter: { max: (max * order.peerWindowMs) / 60_000, duration: order.peerWindowMs },
+      limiter: { max: (max * order.peerWindowMs) / order.windowMs, duration: order.peerWindowMs },
     },
   );
   worker.on('error', (error) => void report.warnings.push(String(error)));
@@ -51,8 +51,8 @@ async function fillQueue(connection: Redis, jobs: number): Promise<void> {
  */
 export async function loadBottleneck(order: LoadOrder): Promise<LoadReport> {
   const report = emptyReport();
-  const limiter = (id: string, perMinute: number): Bottleneck => {
-    const part = (perMinute * order.peerWindowMs) / 60_000;
+  const limiter = (id: string, perWindow: number): Bottleneck => {
+    const part = (perWindow * order.peerWindowMs) / order.windowMs;
     const created = new Bottleneck({
       id,
       datastore: 'ioredis',

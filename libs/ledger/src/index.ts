@@ -132,6 +132,7 @@ export type { BatchSums } from './batches/end-batch.ts';
 export { escapeBatch, escapeLateSteps } from './batches/escape-steps.ts';
 export type { EscapedSteps } from './batches/escape-steps.ts';
 export { findCandidates } from './batches/find-candidates.ts';
+export type { Candidate } from './batches/find-candidates.ts';
 export { findCollected } from './batches/find-collected.ts';
 export type { CollectedGroup } from './batches/find-collected.ts';
 export { findKnownBatches } from './batches/find-known-batches.ts';

@@ -2,7 +2,7 @@ import { prepareCall, splitTarget } from '@millrace/calls';
 import { createId } from '@millrace/contracts';
 import { crashPoint } from '@millrace/faults';
 import { bindLines, findCandidates, leaveLane, noteBatch, openBatch } from '@millrace/ledger';
-import type { ClaimedStep, NewLine } from '@millrace/ledger';
+import type { Candidate, ClaimedStep, NewLine } from '@millrace/ledger';
 import type { BatchPort } from '@millrace/providers';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { LEASE_MS } from './lease.ts';
@@ -92,13 +92,18 @@ function fit(
   dependencies: LaneDependencies,
   port: BatchPort,
   batchId: string,
-  candidates: readonly ClaimedStep[],
+  candidates: readonly Candidate[],
   room: Room,
   firstLine: number,
 ): { lines: NewLine[]; refused: { step: ClaimedStep; reason: string }[]; full: boolean } {
   const lines: NewLine[] = [];
   const refused: { step: ClaimedStep; reason: string }[] = [];
   for (const step of candidates) {
+    const forbidden = whoForbids(dependencies, step);
+    if (forbidden) {
+      refused.push({ step, reason: forbidden });
+      continue;
+    }
     const prepared = prepareCall(step, dependencies);
     if (!prepared) {
       refused.push({ step, reason: 'no_batch_api' });
@@ -136,4 +141,13 @@ function fit(
     });
   }
   return { lines, refused, full: room.lines <= 0 };
+}
+
+/** Who has forbidden since the step was placed that it lies in a provider's files. */
+function whoForbids(
+  { routes }: LaneDependencies,
+  { batchAllowed, route }: Candidate,
+): 'forbidden_by_tenant' | 'forbidden_by_route' | null {
+  if (!batchAllowed) return 'forbidden_by_tenant';
+  return routes.get(route ?? '')?.batch === false ? 'forbidden_by_route' : null;
 }

@@ -69,8 +69,8 @@ describe('a job that somebody stands still with', () => {
   it('keeps its batch from being sent with a line of it that nothing waits for', async () => {
     const [held] = [await lane.addJob(), await lane.addJob()];
     await lane.collect();
-    await cancelJob(lane.ledger.database, 'acme', held!);
-    await whileHeld(held!, () => lane.advance());
+    await cancelJob(lane.ledger.database, 'acme', held);
+    await whileHeld(held, () => lane.advance());
     expect(lane.vendor.batches).toEqual([]);
     await lane.advance();
     expect(lane.vendor.batches[0]!.customIds).toHaveLength(1);

@@ -3,6 +3,12 @@ import type { ClaimedStep, ClaimRow } from '../steps/claim-steps.ts';
 import { batchStepColumns, fittingKeys, toBatchStep } from './batch-step.ts';
 import type { SizedKey } from './batch-step.ts';
 
+/** A collected step that may become a line. */
+export interface Candidate extends ClaimedStep {
+  /** False where its tenant has forbidden provider batches since it was placed. */
+  batchAllowed: boolean;
+}
+
 /** What one look takes at most, so that memory stays flat however long the prompts are. */
 const BYTES_AT_A_TIME = 8_000_000;
 
@@ -13,7 +19,7 @@ WHERE status = 'collected' AND target = $1 AND coalesce(shape, '') = ANY ($2) AN
 ORDER BY created_at, job_id, key LIMIT $3`;
 
 const LOAD = `
-SELECT ${batchStepColumns}
+SELECT ${batchStepColumns}, coalesce(t.batch_allowed, true) AS batch_allowed
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (job_id, key, place)
 JOIN steps s ON s.job_id = w.job_id AND s.key = w.key JOIN jobs j ON j.id = w.job_id
 LEFT JOIN tenants t ON t.id = j.tenant_id
@@ -28,8 +34,11 @@ export async function findCandidates(
   target: string,
   shapes: readonly string[],
   limit: number,
-): Promise<ClaimedStep[]> {
+): Promise<Candidate[]> {
   const found = await database.query<SizedKey>(FIND_KEYS, [target, shapes, limit]);
-  const rows = await database.query<ClaimRow>(LOAD, fittingKeys(found, BYTES_AT_A_TIME));
-  return rows.map(toBatchStep);
+  const rows = await database.query<ClaimRow & { batch_allowed: boolean }>(
+    LOAD,
+    fittingKeys(found, BYTES_AT_A_TIME),
+  );
+  return rows.map((row) => ({ ...toBatchStep(row), batchAllowed: row.batch_allowed }));
 }

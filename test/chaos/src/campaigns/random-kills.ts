@@ -59,10 +59,12 @@ async function oneSeed(stack: ChaosStack, request: CampaignRequest, seed: number
   const random = seededRandom(run);
   const latencyMs = (): number => random.between(50, 900);
   const load = startLoad(stack, { run, random, jobs: JOBS, spreadMs: SPREAD_MS, latencyMs, followed: 12 });
+  // Of their own: else the victims would depend on how many jobs the load had begun by then.
+  const victims = seededRandom(`${run}-victims`);
   const thaws: Promise<void>[] = [];
   for (let number = 1; number <= KILLS; number += 1) {
     await pause(SPREAD_MS / (KILLS + 1));
-    thaws.push(strikeAtRandom(stack, run, seed, number, random));
+    thaws.push(strikeAtRandom(stack, run, seed, number, victims));
   }
   await Promise.all([load.done, ...thaws]);
   return judgeRun(stack, request, {

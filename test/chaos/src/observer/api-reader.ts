@@ -6,25 +6,28 @@ import { terminalStatuses } from './evidence.ts';
 export function createApiReader(api: { url: string; key: string }) {
   const headers = { authorization: `Bearer ${api.key}` };
 
-  async function get(path: string): Promise<Response> {
+  /** The whole answer: an API that is killed may have sent half of it. */
+  async function get(path: string): Promise<string> {
     const deadlineAt = performance.now() + 60_000;
     for (;;) {
-      const response = await fetch(`${api.url}${path}`, {
-        headers,
-        signal: AbortSignal.timeout(20_000),
-      }).catch(() => null);
-      if (response && response.status < 500 && response.status !== 429) return response;
-      await response?.body?.cancel();
+      const answer = await ask(path).catch(() => null);
+      if (answer !== null) return answer;
       if (performance.now() > deadlineAt) throw new Error(`${path}: no answer for a minute`);
       await pause(200);
     }
+  }
+
+  async function ask(path: string): Promise<string | null> {
+    const response = await fetch(`${api.url}${path}`, { headers, signal: AbortSignal.timeout(20_000) });
+    const text = await response.text();
+    return response.status < 500 && response.status !== 429 ? text : null;
   }
 
   async function list<Item>(path: string, idOf: (item: Item) => string): Promise<Item[]> {
     const items: Item[] = [];
     for (let after = ''; ;) {
       const query = `${path.includes('?') ? '&' : '?'}limit=100${after}`;
-      const page = (await (await get(`${path}${query}`)).json()) as { data: Item[]; has_more: boolean };
+      const page = JSON.parse(await get(`${path}${query}`)) as { data: Item[]; has_more: boolean };
       if (!Array.isArray(page.data)) throw new Error(`${path}: ${JSON.stringify(page)}`);
       items.push(...page.data);
       const last = page.data.at(-1);
@@ -40,8 +43,7 @@ export function createApiReader(api: { url: string; key: string }) {
     list<ApiDelivery>(`/v1/webhook_deliveries?job_id=${jobId}`, (delivery) => delivery.id);
 
   async function eventsOf(jobId: string): Promise<ApiEvent[]> {
-    const response = await get(`/v1/jobs/${jobId}/events`);
-    const text = await response.text();
+    const text = await get(`/v1/jobs/${jobId}/events`);
     return text.split('\n\n').flatMap((block) => {
       const fields = new Map(
         block.split('\n').map((line) => {
@@ -83,7 +85,7 @@ export function createApiReader(api: { url: string; key: string }) {
           await pause(250);
           deliveries = await deliveriesOf(id);
         }
-        const job = (await (await get(`/v1/jobs/${id}`)).json()) as ApiJob;
+        const job = JSON.parse(await get(`/v1/jobs/${id}`)) as ApiJob;
         const steps = await list<ApiStep>(`/v1/jobs/${id}/steps`, (step) => step.key);
         // The stream of a job that has not ended would not end.
         const events = options.events && !isOpen(job) ? await eventsOf(id) : [];

@@ -57,12 +57,16 @@ await withStack(
       max_output_tokens: randomTokens(),
     });
     const backlog = Math.ceil((perMinute * (runMs + 25_000)) / 60_000);
-    await submitBacklog(stack, backlog, callOfRandomSize, 16);
+    const head = Math.ceil(perMinute / 6);
+    await submitBacklog(stack, head, callOfRandomSize, 16);
     const startedAt = Date.now();
+    // A slow intake must not use up the backlog before anybody looks.
+    const filling = submitBacklog(stack, backlog - head, callOfRandomSize, 16);
     const endsAt = startedAt + runMs;
     const outsider = sendFromOutside(simulatorUrl, startedAt + OUTSIDER_FROM_MS, endsAt);
     await new Promise((resolve) => setTimeout(resolve, endsAt - Date.now()));
     const outside = await outsider;
+    await filling;
     const witness = await askWitness(simulatorUrl, { from: endsAt - lookedAtMs, to: endsAt });
     const share = {
       requests: limits.requests === null ? null : shareOf(witness.used.requests, limits.requests),

@@ -13,22 +13,22 @@ export function readVectors(
   if (embedding === undefined || embeddings.length !== messages.length) return null;
   const vectors: Json[] = [];
   for (const base64 of embeddings) {
-    const numbers = toNumbers(base64);
-    if (numbers === null) return null;
-    vectors.push(embedding.encoding === 'base64' ? base64 : numbers);
+    const bytes = Buffer.from(base64, 'base64');
+    if (!isVector(bytes)) return null;
+    vectors.push(embedding.encoding === 'base64' ? base64 : toNumbers(bytes));
   }
   return embedding.single ? (vectors[0] ?? null) : vectors;
 }
 
-/** 32-bit floats, little endian; null where they are none, or where JSON could not hold them. */
-function toNumbers(base64: string): number[] | null {
-  const bytes = Buffer.from(base64, 'base64');
-  if (bytes.length === 0 || bytes.length % 4 !== 0) return null;
-  const numbers: number[] = [];
+/** Whether these are 32-bit floats, little endian, that JSON can hold. */
+function isVector(bytes: Buffer): boolean {
+  if (bytes.length === 0 || bytes.length % 4 !== 0) return false;
   for (let at = 0; at < bytes.length; at += 4) {
-    const number = bytes.readFloatLE(at);
-    if (!Number.isFinite(number)) return null;
-    numbers.push(number);
+    if (!Number.isFinite(bytes.readFloatLE(at))) return false;
   }
-  return numbers;
+  return true;
+}
+
+function toNumbers(bytes: Buffer): number[] {
+  return Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readFloatLE(index * 4));
 }

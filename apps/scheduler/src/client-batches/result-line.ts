@@ -2,13 +2,18 @@ import type { ClientLineResult } from '@millrace/ledger';
 import { toChatCompletion, toEmbeddings, toResponse } from './answer-bodies.ts';
 
 /** A line of an output or error file, in OpenAI's format. */
-export function toResultLine(line: ClientLineResult, endpoint: string): { isError: boolean; text: string } {
-  if (line.status === 'completed' && !line.erased) {
-    return { isError: false, text: write(line, { status_code: 200, body: toBody(line, endpoint) }, null) };
+export function toResultLine(line: ClientLineResult, endpoint: string): string {
+  if (isAnswered(line)) {
+    return write(line, { status_code: 200, body: toBody(line, endpoint) }, null);
   }
-  if (line.status === 'expired') return { isError: true, text: write(line, null, EXPIRED) };
-  if (line.status === 'cancelled') return { isError: true, text: write(line, null, CANCELLED) };
-  return { isError: true, text: write(line, toRefusal(line), null) };
+  if (line.status === 'expired') return write(line, null, EXPIRED);
+  if (line.status === 'cancelled') return write(line, null, CANCELLED);
+  return write(line, toRefusal(line), null);
+}
+
+/** Whether a line belongs into the output file. */
+export function isAnswered({ status, erased }: ClientLineResult): boolean {
+  return status === 'completed' && !erased;
 }
 
 function toBody(line: ClientLineResult, endpoint: string): object {

@@ -5,7 +5,7 @@ import { beginClientFinalizing, finishClientBatch, readClientResults } from '@mi
 import type { ClientBatch, ClientBatchUsage, ClientLineResult, Database } from '@millrace/ledger';
 import { customIdOf } from './read-line.ts';
 import { readLines } from './read-lines.ts';
-import { toMissedLine, toResultLine } from './result-line.ts';
+import { isAnswered, toMissedLine, toResultLine } from './result-line.ts';
 import { Interrupted } from './validate-batch.ts';
 
 /** What writing the results needs. */
@@ -83,8 +83,7 @@ async function writeLines(
 
 async function* outputLines(batch: ClientBatch, options: WriteResultsOptions): AsyncGenerator<string, void> {
   for await (const line of results(batch, options)) {
-    const { isError, text } = toResultLine(line, batch.endpoint);
-    if (!isError) yield text;
+    if (isAnswered(line)) yield toResultLine(line, batch.endpoint);
   }
 }
 
@@ -98,8 +97,8 @@ async function* errorLines(
   for await (const line of results(batch, options)) {
     count(tally, line);
     if (line.line > batch.expandedLines) noted.add(line.line);
-    const { isError, text } = toResultLine(line, batch.endpoint);
-    if (isError) yield text;
+    // Vectors take long to write, and those of the output file are written already.
+    if (!isAnswered(line)) yield toResultLine(line, batch.endpoint);
   }
   const reason = reasonOfMissing(batch);
   for await (const { number, customId } of missedLines(batch, options)) {

@@ -48,27 +48,18 @@ export interface ClaimedStep extends StepReference {
 /** How long a claim waits for those who have a step's row locked: a heartbeat, the reconciler, another claim. */
 const PATIENCE = "'250ms'";
 
-/**
- * Rows are locked in the order that everybody keeps: jobs before steps, each in the order of their keys. The jobs of lost
- * calls are locked because their counts change; the sort makes sure that this happens before the first step is locked.
- */
-const claim = (locked: 'SKIP LOCKED' | '') => `
+/** One that waits and is due, or whose holder let its lease run out before it sent anything. */
+const IS_FREE = `(s.status = 'pending' AND s.not_before <= now() + interval '50 milliseconds')
+     OR (s.status = 'claimed' AND s.wake_at < now())`;
+
+const WANTED = `
 WITH patience AS (
   SELECT set_config('lock_timeout', ${PATIENCE}, true)
 ), wanted AS (
   SELECT DISTINCT w.job_id, w.key FROM patience, unnest($1::text[], $2::text[]) AS w (job_id, key)
-), lost_jobs AS MATERIALIZED (
-  SELECT j.id FROM jobs j WHERE j.id IN (
-    SELECT s.job_id FROM steps s JOIN wanted w ON s.job_id = w.job_id AND s.key = w.key
-    WHERE s.status = 'sent' AND s.wake_at < now())
-  ORDER BY j.id FOR NO KEY UPDATE OF j ${locked}
-), free AS (
-  SELECT s.job_id, s.key, s.status AS was FROM steps s JOIN wanted w ON s.job_id = w.job_id AND s.key = w.key
-  WHERE (s.status = 'pending' AND s.not_before <= now() + interval '50 milliseconds')
-     OR (s.status = 'claimed' AND s.wake_at < now())
-     OR (s.status = 'sent' AND s.wake_at < now() AND s.job_id IN (SELECT id FROM lost_jobs))
-  ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s ${locked}
-)
+)`;
+
+const CLAIM = `
 UPDATE steps s SET
   status = 'claimed', fence = s.fence + 1, owner = $3, wake_at = now() + $4 * interval '1 millisecond', wake_count = 0,
   -- A worker that claims its own step again has not died; the answer to its first claim got lost.
@@ -83,8 +74,31 @@ RETURNING s.job_id, s.key, s.fence, j.tenant_id, j.request_id, j.traceparent, s.
   s.pool, s.lane, s.spent_targets, s.target_attempts, s.attempts, s.repairs, s.deaths, s.repair, free.was = 'sent' AS lost_answer,
   t.ambiguous_policy, j.deadline_at, j.max_cost_micro_usd, s.created_at`;
 
-const CLAIM_UNLOCKED = claim('SKIP LOCKED');
-const CLAIM_LOCKED = claim('');
+/** Nearly all claims: no call was lost, so no job changes, and the statement is a transaction by itself. */
+const CLAIM_FREE = `${WANTED}, free AS (
+  SELECT s.job_id, s.key, s.status AS was FROM steps s JOIN wanted w ON s.job_id = w.job_id AND s.key = w.key
+  WHERE ${IS_FREE}
+  ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s SKIP LOCKED
+)${CLAIM}`;
+
+/**
+ * Rows are locked in the order that everybody keeps: jobs before steps, each in the order of their keys. The jobs of lost
+ * calls are locked because their counts change; the sort makes sure that this happens before the first step is locked.
+ */
+const claimAny = (locked: 'SKIP LOCKED' | '') => `${WANTED}, lost_jobs AS MATERIALIZED (
+  SELECT j.id FROM jobs j WHERE j.id IN (
+    SELECT s.job_id FROM steps s JOIN wanted w ON s.job_id = w.job_id AND s.key = w.key
+    WHERE s.status = 'sent' AND s.wake_at < now())
+  ORDER BY j.id FOR NO KEY UPDATE OF j ${locked}
+), free AS (
+  SELECT s.job_id, s.key, s.status AS was FROM steps s JOIN wanted w ON s.job_id = w.job_id AND s.key = w.key
+  WHERE ${IS_FREE}
+     OR (s.status = 'sent' AND s.wake_at < now() AND s.job_id IN (SELECT id FROM lost_jobs))
+  ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s ${locked}
+)${CLAIM}`;
+
+const CLAIM_UNLOCKED = claimAny('SKIP LOCKED');
+const CLAIM_LOCKED = claimAny('');
 
 const MARK_LOST = `
 WITH lost AS (
@@ -101,8 +115,9 @@ FROM (SELECT job_id, count(*)::int AS calls FROM lost GROUP BY job_id) AS each W
  * that the former holder's answer is refused. Steps that somebody else holds, that must wait, or whose job has ended are
  * left out of the answer. A call whose answer got lost is marked `ambiguous` in the same transaction.
  *
- * Steps whose rows are locked at the moment are waited for a little in a second transaction: to leave them out would waste
- * their wakes. A process that stands still with locks cannot make the others wait for long.
+ * What is free is claimed by one statement; what is left may be lost calls. Steps whose rows are locked at the moment are
+ * waited for a little at last: to leave them out would waste their wakes. A process that stands still with locks cannot
+ * make the others wait for long.
  */
 export async function claimSteps(
   database: Database,
@@ -110,17 +125,24 @@ export async function claimSteps(
   owner: string,
   leaseMs: number,
 ): Promise<ClaimedStep[]> {
-  const claimed = await claimBy(CLAIM_UNLOCKED, database, references, owner, leaseMs);
-  const names = new Set(claimed.map(nameOf));
-  const rest = references.filter((each) => !names.has(nameOf(each)));
-  if (rest.length === 0) return claimed;
-  try {
-    return [...claimed, ...(await claimBy(CLAIM_LOCKED, database, rest, owner, leaseMs))];
-  } catch (error) {
-    // What is claimed must reach its worker, whatever the second transaction met. The reconciler wakes the rest.
-    if (error instanceof LedgerUnavailable || sqlState(error) === LOCK_NOT_AVAILABLE) return claimed;
-    throw error;
+  let claimed = await claimBy(CLAIM_FREE, database, references, owner, leaseMs);
+  for (const statement of [CLAIM_UNLOCKED, CLAIM_LOCKED]) {
+    const names = new Set(claimed.map(nameOf));
+    const rest = references.filter((each) => !names.has(nameOf(each)));
+    if (rest.length === 0) return claimed;
+    try {
+      const more = await database.transaction(async (transaction) =>
+        claimBy(statement, transaction, rest, owner, leaseMs),
+      );
+      claimed = [...claimed, ...more];
+    } catch (error) {
+      // What is claimed must reach its worker, whatever a later transaction met. The reconciler wakes the rest.
+      const isAway = error instanceof LedgerUnavailable || sqlState(error) === LOCK_NOT_AVAILABLE;
+      if (isAway && (claimed.length > 0 || statement === CLAIM_LOCKED)) return claimed;
+      throw error;
+    }
   }
+  return claimed;
 }
 
 function nameOf({ jobId, key }: StepReference): string {
@@ -129,24 +151,22 @@ function nameOf({ jobId, key }: StepReference): string {
 
 async function claimBy(
   statement: string,
-  database: Database,
+  transaction: Queryable,
   references: readonly StepReference[],
   owner: string,
   leaseMs: number,
 ): Promise<ClaimedStep[]> {
-  return database.transaction(async (transaction) => {
-    const rows = await transaction.query<ClaimRow>(statement, [
-      references.map((each) => each.jobId),
-      references.map((each) => each.key),
-      owner,
-      leaseMs,
-    ]);
-    await markLost(
-      transaction,
-      rows.filter((row) => row.lost_answer),
-    );
-    return rows.map(toClaimedStep);
-  });
+  const rows = await transaction.query<ClaimRow>(statement, [
+    references.map((each) => each.jobId),
+    references.map((each) => each.key),
+    owner,
+    leaseMs,
+  ]);
+  await markLost(
+    transaction,
+    rows.filter((row) => row.lost_answer),
+  );
+  return rows.map(toClaimedStep);
 }
 
 async function markLost(transaction: Queryable, rows: readonly ClaimRow[]): Promise<void> {

@@ -225,7 +225,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     concurrency: setting.MILLRACE_WORKER_CONCURRENCY,
     meter,
     callsUnderWay: metrics.callsUnderWay,
-    runCall: (wake) => patiently(() => runCall(calling, wake)),
+    runCall: (wake, place) => patiently(() => runCall(calling, wake, place)),
   });
 
   return [

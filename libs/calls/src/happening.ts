@@ -26,7 +26,12 @@ export type Happening =
   /** The configuration gives its target to another pool than the one that the step waited in. */
   | { kind: 'misplaced' }
   /** The call may not leave yet. */
-  | { kind: 'must_wait'; delayMs: number }
+  | {
+      kind: 'must_wait';
+      delayMs: number;
+      /** Everybody in its pool must wait, and the pool pauses: the step keeps its turn. */
+      keepsTurn?: boolean;
+    }
   /** The target's breaker is open: it is in trouble, as other calls have seen; or it was switched off. */
   | { kind: 'closed'; delayMs: number }
   /** The call alone is larger than what its pool may send in a minute. */

@@ -17,7 +17,8 @@ export function createCallConsumers(options: {
   concurrency: number;
   meter: PoolMeter;
   callsUnderWay: Metrics['callsUnderWay'];
-  runCall: (wake: StepWake) => Promise<void>;
+  /** `place`: where in the order of its pool the step was. */
+  runCall: (wake: StepWake, place: number) => Promise<void>;
   onError: (error: unknown) => void;
 }): Map<string, Consumer> {
   const { redis, names, concurrency, meter, callsUnderWay, runCall, onError } = options;
@@ -28,10 +29,10 @@ export function createCallConsumers(options: {
       queue: poolQueue(pool),
       concurrency,
       payload: stepWakeSchema,
-      handle: async (wake) => {
+      handle: async (wake, { place }) => {
         callsUnderWay.inc({ pool });
         const ended = meter.begin(pool);
-        await runCall(wake).finally(() => {
+        await runCall(wake, place).finally(() => {
           ended();
           callsUnderWay.dec({ pool });
         });

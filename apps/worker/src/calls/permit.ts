@@ -64,6 +64,9 @@ const SHORTEST_PAUSE_MS = 50;
 /** When only this call's size or class has no room: for others there is some, and a backlog of its kind must not spin. */
 const OWN_WAIT_PAUSE_MS = 100;
 
+/** A call that must wait this much longer than any call of its pool waits for the pool, and not for its size or class. */
+const POOLS_OWN_WAIT_MS = 200;
+
 /** A place among the calls at a time is waited for with the slot: putting steps off and claiming them again costs more. */
 const PLACE_PATIENCE_MS = 2_000;
 
@@ -102,11 +105,14 @@ export async function obtainPermit(
     if (isRetry) retryBudget.refund(step.target);
     if (reservation.verdict === 'aborted') return { kind: 'aborted', reason: signal.reason as AbortReason };
     if (reservation.verdict === 'too_large') return { ...reservation, kind: 'too_large' };
-    const { waitMs, poolWaitMs } = reservation;
+    const { waitMs, poolWaitMs, reason } = reservation;
     const leastMs = poolWaitMs < waitMs ? OWN_WAIT_PAUSE_MS : SHORTEST_PAUSE_MS;
     const pauseMs = Math.max(leastMs, poolWaitMs - PAUSE_LEAD_MS);
     dependencies.pausePool(step.pool, Math.min(LONGEST_PAUSE_MS, pauseMs));
-    return { kind: 'must_wait', delayMs: waitMs + random() * 250 };
+    // The pause makes it wait already. Behind a delay of its own it would let others of its tenant be handed out meanwhile, and
+    // all of them would go before newcomers.
+    const keepsTurn = reason !== 'parked' && waitMs - poolWaitMs <= POOLS_OWN_WAIT_MS;
+    return { kind: 'must_wait', delayMs: waitMs + random() * 250, keepsTurn };
   }
   const { booking } = reservation;
   const verdict = early ?? (await breakers.allow(step.target));

@@ -51,7 +51,11 @@ export interface RunCallDependencies extends PrepareOptions, PermitDependencies,
  * Runs a step once: claim, reserve, mark sent, call, decide, record, wake. Whatever happens, the ledger learns of it or the
  * claim's lease runs out and another worker takes over.
  */
-export async function runCall(dependencies: RunCallDependencies, wake: StepWake): Promise<void> {
+export async function runCall(
+  dependencies: RunCallDependencies,
+  wake: StepWake,
+  place?: number,
+): Promise<void> {
   const step = await dependencies.claimStep(wake);
   if (!step) return;
   crashPoint('call.after-claim', step.jobId);
@@ -60,12 +64,14 @@ export async function runCall(dependencies: RunCallDependencies, wake: StepWake)
   try {
     const passage = await attemptOrHandBack(dependencies, held);
     if (passage.sentAt !== null) crashPoint('call.after-answer', step.jobId);
-    const outcome = decideOutcome(
+    const decided = decideOutcome(
       passage.happening,
       await toSituation(dependencies, step, passage.happening),
       dependencies.policy,
       dependencies.random(),
     );
+    const keepsTurn = decided.kind === 'retry' && waitsForPool(passage.happening);
+    const outcome = keepsTurn ? { ...decided, delayMs: 0 } : decided;
     if (outcome.kind === 'complete' && step.targetAttempts > 0) dependencies.retryBudget.reward(step.target);
     // What came with a refusal for the rate is in the book already.
     if ('parkMs' in outcome && outcome.parkMs != null && !isRateLimit(passage.happening)) {
@@ -77,7 +83,7 @@ export async function runCall(dependencies: RunCallDependencies, wake: StepWake)
     );
     crashPoint('call.after-record', step.jobId);
     dependencies.report({ step, passage, outcome, accepted: recorded.accepted, claimedAt });
-    await goOn(dependencies, step, outcome, recorded);
+    await goOn(dependencies, step, outcome, recorded, keepsTurn ? place : undefined);
   } finally {
     held.release();
   }
@@ -254,18 +260,25 @@ async function toSituation(
   };
 }
 
+/** The pool is full and pauses: the step goes back to where it was in its order. */
+function waitsForPool(happening: Happening): boolean {
+  return happening.kind === 'must_wait' && happening.keepsTurn === true;
+}
+
 async function goOn(
   dependencies: RunCallDependencies,
   step: ClaimedStep,
   outcome: Outcome,
   recorded: RecordResult,
+  place: number | undefined,
 ): Promise<void> {
   void dependencies.publisher.publishEvents(recorded.events);
   if (recorded.deliveryIds.length > 0) await dependencies.enqueueDeliveries(recorded.deliveryIds);
   if (recorded.pending) {
     const delayMs = outcome.kind === 'retry' ? outcome.delayMs : 0;
     const { jobId, key, priority } = step;
-    const wake = { jobId, key, ...recorded.pending, priority, delayMs };
+    const turn = place === undefined ? {} : { place };
+    const wake = { jobId, key, ...recorded.pending, priority, delayMs, ...turn };
     await dependencies.enqueueStep(wake);
   }
   if (recorded.mayAdvance) dependencies.advanceJob(step.jobId);

@@ -9,6 +9,8 @@ import type { z } from 'zod';
 export interface WakeContext {
   /** How often a process died (or stood still) while it had this wake. */
   stalls: number;
+  /** Its number in the order of the queue. */
+  place: number;
 }
 
 export interface ConsumerOptions<Schema extends z.ZodType> {
@@ -66,10 +68,10 @@ export function createConsumer<Schema extends z.ZodType>(options: ConsumerOption
   let handling = 0;
   let onIdle: (() => void) | null = null;
 
-  async function handle(data: unknown, stalls: number): Promise<void> {
+  async function handle(data: unknown, context: WakeContext): Promise<void> {
     handling += 1;
     try {
-      await options.handle(options.payload.parse(data), { stalls });
+      await options.handle(options.payload.parse(data), context);
     } catch (error) {
       options.onFailure(error instanceof Error ? error : new Error(String(error)));
       // BullMQ keeps the message and shows it on the board; what libraries put into messages is not for there.
@@ -94,18 +96,22 @@ export function createConsumer<Schema extends z.ZodType>(options: ConsumerOption
   return {
     name: `consumer of ${options.queue}`,
     async start() {
-      const created = new Worker(options.queue, (job) => handle(job.data, job.stalledCounter), {
-        connection: options.redis,
-        prefix: options.names.queues,
-        concurrency,
-        lockDuration: LOCK_MS,
-        stalledInterval: STALLED_INTERVAL_MS,
-        // The ledger counts deaths; the transport only has to try again.
-        maxStalledCount: 1_000,
-        // Never reached; BullMQ obeys `pauseFor` below only on queues that have a limiter.
-        limiter: { max: MOST_PER_SECOND, duration: 1_000 },
-        // Not `skipVersionCheck`: BullMQ would take Redis for an old one and round every delay up to whole seconds.
-      });
+      const created = new Worker(
+        options.queue,
+        (job) => handle(job.data, { stalls: job.stalledCounter, place: job.priority }),
+        {
+          connection: options.redis,
+          prefix: options.names.queues,
+          concurrency,
+          lockDuration: LOCK_MS,
+          stalledInterval: STALLED_INTERVAL_MS,
+          // The ledger counts deaths; the transport only has to try again.
+          maxStalledCount: 1_000,
+          // Never reached; BullMQ obeys `pauseFor` below only on queues that have a limiter.
+          limiter: { max: MOST_PER_SECOND, duration: 1_000 },
+          // Not `skipVersionCheck`: BullMQ would take Redis for an old one and round every delay up to whole seconds.
+        },
+      );
       created.on('error', options.onError);
       worker = created;
     },

@@ -10,6 +10,9 @@ import type { Redis } from 'ioredis';
  * - the tag of the foremost that waits, less the largest cost: whoever is before it cannot be further back than that;
  * - if nobody waits: the highest tag that was given more than a second ago. It was enqueued since, so it was handed out.
  *   (Younger ones may be on their way from this script to the queue.)
+ * What was handed out and came back because the pool is full has its old place again, so that V is ahead of what was really
+ * served: newcomers begin no later than the foremost that waits or came back in the last seconds (it may have been handed out
+ * again this instant, only to come back).
  * A jump by more than three eighths of the places is not believed: such a number is from before a re-basing.
  *
  * A place is a unit of tags, so wakes that cost less share one. A tenant that has nothing ahead of it takes the beginning of
@@ -21,13 +24,14 @@ import type { Redis } from 'ioredis';
  *
  * KEYS: the queue's waiting wakes, its active ones, the state of its classes. ARGV: the prefix of the queue's keys, unit,
  * places, the first number of each class (3), the grace in ms, then four per wake: its id, its class (1–3), whose flow it
- * is part of, its cost in tokens per weight; an id that begins with "!" is numbered although it is there, and the empty
- * one only keeps V up to date.
+ * is part of, its cost in tokens per weight; an id that begins with "!" is numbered although it is there, the empty
+ * one only keeps V up to date, and "=" stands for one that comes back, with its number instead of a cost.
  */
 const NUMBER = `
 local HIGH_HALF = 4294967296
 local prefix, unit, places = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local grace = tonumber(ARGV[7])
+local RETURNS_MS = 3000
 local near = places * 0.75
 local fold = (places - near) / math.log(1000)
 local function place_of(tag) return tag <= near and tag or near + fold * math.log(tag / near) end
@@ -47,7 +51,8 @@ end
 
 local function open(class)
   local key, first = KEYS[2 + class], tonumber(ARGV[3 + class])
-  local stored = redis.call('HMGET', key, '.v', '.high', '.ripening', '.settled', '.turned', '.most', '.unit')
+  local stored = redis.call('HMGET', key, '.v', '.high', '.ripening', '.settled', '.turned', '.most', '.unit',
+    '.back', '.earlier', '.noted')
   local state = { key = key, first = first, unit = tonumber(stored[7]) or unit, last = {} }
   local v, high = tonumber(stored[1]) or 0, tonumber(stored[2]) or 0
   local ripening, settled = tonumber(stored[3]) or 0, tonumber(stored[4]) or 0
@@ -57,6 +62,13 @@ local function open(class)
     ripening, turned = high, now
     state.keep = true
   end
+  -- Where the foremost came from that was sent back lately.
+  state.back, state.earlier = tonumber(stored[8]) or math.huge, tonumber(stored[9]) or math.huge
+  state.noted = tonumber(stored[10]) or 0
+  if now - state.noted >= RETURNS_MS or now < state.noted then
+    state.earlier = (now - state.noted >= 2 * RETURNS_MS) and math.huge or state.back
+    state.back, state.noted = math.huge, now
+  end
   local reach = stored[1] and v + places * state.unit * 0.375 or math.huge
   local function rise(tag) if tag > v and tag <= reach then v = tag end end
   for _, number in ipairs(taken_numbers()) do
@@ -64,8 +76,10 @@ local function open(class)
   end
   local from, to = (first + 1) * HIGH_HALF, (first + places + 1) * HIGH_HALF
   local head = redis.call('ZRANGEBYSCORE', KEYS[1], string.format('%.0f', from), string.format('(%.0f', to), 'WITHSCORES', 'LIMIT', 0, 1)
+  local foremost = math.huge
   if head[2] then
-    rise(tag_of(math.floor(tonumber(head[2]) / HIGH_HALF) - first - 2) * state.unit - most)
+    foremost = tag_of(math.floor(tonumber(head[2]) / HIGH_HALF) - first - 2) * state.unit
+    rise(foremost - most)
   else
     v, most = math.max(v, settled), 0
     -- Everybody has been served up to V: what they owe is paid, and a changed limit may change the unit.
@@ -78,6 +92,7 @@ local function open(class)
       v, high, ripening, settled = v * scale, high * scale, ripening * scale, settled * scale
     end
   end
+  state.start = math.max(0, math.min(v, foremost, state.back, state.earlier))
   state.v, state.high, state.ripening, state.settled, state.turned, state.most = v, high, ripening, settled, turned, most
   return state
 end
@@ -85,7 +100,7 @@ end
 local function number_of(state, flow, cost)
   local last = state.last[flow] or tonumber(redis.call('HGET', state.key, flow) or '0') or 0
   local waits = last > state.v
-  local tag = (waits and last or state.v) + cost
+  local tag = math.max(last, state.start) + cost
   state.last[flow] = tag
   if tag > state.high then state.high = tag end
   if cost > state.most then state.most = cost end
@@ -99,7 +114,13 @@ for at = 8, #ARGV, 4 do
   local id, class = ARGV[at], tonumber(ARGV[at + 1])
   local forced = string.sub(id, 1, 1) == '!'
   local number = seen[id]
-  if id == '' then
+  if id == '=' then
+    number = tonumber(ARGV[at + 3])
+    states[class] = states[class] or open(class)
+    local state = states[class]
+    state.back = math.min(state.back, tag_of(math.max(0, number - state.first - 2)) * state.unit)
+    state.start = math.min(state.start, state.back)
+  elseif id == '' then
     number = 0
     if redis.call('EXISTS', KEYS[2 + class]) == 1 then states[class] = states[class] or open(class) end
   elseif not number then
@@ -115,7 +136,11 @@ for at = 8, #ARGV, 4 do
 end
 for _, state in pairs(states) do
   local fields = { '.v', state.v, '.high', state.high, '.ripening', state.ripening, '.settled', state.settled,
-    '.turned', state.turned, '.most', state.most, '.unit', state.unit }
+    '.turned', state.turned, '.most', state.most, '.unit', state.unit, '.noted', state.noted }
+  for name, tag in pairs({ ['.back'] = state.back, ['.earlier'] = state.earlier }) do
+    fields[#fields + 1] = name
+    fields[#fields + 1] = tag < math.huge and tag or ''
+  end
   for flow, tag in pairs(state.last) do
     fields[#fields + 1] = flow
     fields[#fields + 1] = tag

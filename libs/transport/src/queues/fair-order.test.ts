@@ -404,3 +404,57 @@ it('a place of a pool is a twentieth of a second of its tokens', () => {
   expect(placeTokens(null)).toBe(250);
   expect(placeTokens(10)).toBe(1);
 });
+
+describe('what comes back because the pool is full', () => {
+  it('has its old place again, and newcomers of others do not stand behind all of it', async () => {
+    const places = await add({ tenant: 'large', tokens: 100_000 }, 80);
+    const consumer = await takeOneByOne();
+    try {
+      // So many were handed out and sent back, in any order; each is a new state of its step.
+      await consumer.take(60);
+      await waitFor(async () => (await queue.getActiveCount()) === 1, { what: 'the last one to be alone' });
+      const back = [...places.slice(2, 59)].reverse();
+      await put(
+        back.map((place) => ({ id: `large/back-${place}`, priority: 'standard', charge: null, place })),
+      );
+      const again = (await waiting()).slice(0, back.length);
+      expect(again).toEqual(back.toReversed().map((place) => `large/back-${place}`));
+      await add({ tenant: 'small', tokens: 1_000 });
+      expect(positionOf(await waiting(), 'small')).toBeLessThanOrEqual(1);
+      // Its own backlog waits its turn behind that: of two calls of the large one it may have 200.
+      await add({ tenant: 'small', tokens: 1_000 }, 150);
+      const owners = (await waiting()).slice(0, 150).map(ownerOf);
+      expect(owners.filter((owner) => owner === 'large').length).toBeGreaterThanOrEqual(1);
+      expect(owners.filter((owner) => owner === 'large').length).toBeLessThanOrEqual(3);
+    } finally {
+      await consumer.end();
+    }
+  });
+
+  it('is not forgotten while all of it has been handed out once more', async () => {
+    const places = await add({ tenant: 'large', tokens: 100_000 }, 80);
+    const consumer = await takeOneByOne();
+    try {
+      await consumer.take(40);
+      await put(
+        places
+          .slice(2, 39)
+          .map((place) => ({ id: `back-${place}`, priority: 'standard', charge: null, place })),
+      );
+      await consumer.take(40 + 37);
+      await add({ tenant: 'small', tokens: 1_000 });
+      // Behind two that were really served, and not behind the forty that were handed out.
+      const [number] = await order.number(queue, wakesOf({ tenant: 'other', tokens: 1_000 }, 1));
+      expect(number! - 700_000).toBeLessThanOrEqual(places[3]! - 700_000);
+    } finally {
+      await consumer.end();
+    }
+  });
+
+  it('goes to the front of the class that it was raised to meanwhile', async () => {
+    const [place] = await add({ tenant: 'a', tokens: 1_000, priority: 'background' });
+    await add({ tenant: 'b', tokens: 1_000 });
+    await put([{ id: 'raised/1', priority: 'standard', charge: null, place: place! }]);
+    expect((await waiting())[0]).toBe('raised/1');
+  });
+});

@@ -14,6 +14,8 @@ export interface OrderedWake {
   priority: Priority;
   /** Null keeps its place: it was handed out before, so it goes to the front of its class and costs nothing. */
   charge: Charge | null;
+  /** Where it was handed out from, if it goes back there. */
+  place?: number;
 }
 
 export interface FairOrderOptions {
@@ -77,26 +79,25 @@ export function createFairOrder(options: FairOrderOptions): FairOrder {
     );
 
   async function numberSome(queue: Queue, wakes: readonly OrderedWake[], force: boolean): Promise<number[]> {
-    const charged = wakes.flatMap(({ charge, ...wake }) => (charge === null ? [] : [{ ...wake, charge }]));
-    if (charged.length === 0) return wakes.map(({ priority }) => priorityNumber(priority));
+    const asked = wakes.filter((wake) => wake.charge !== null || cameFrom(wake) > 0);
+    if (asked.length === 0) return wakes.map(({ priority }) => priorityNumber(priority));
     const numbers = await runNumber(
       queue,
-      charged.flatMap(({ id, priority, charge }) => [
-        force ? `!${id}` : id,
-        priorities.indexOf(priority) + 1,
-        charge.aged ? `${charge.tenantId}+` : charge.tenantId,
-        costOf(charge, options.weightOf),
-      ]),
+      asked.flatMap((wake) => {
+        const { id, priority, charge } = wake;
+        const which = priorities.indexOf(priority) + 1;
+        if (charge === null) return ['=', which, '', cameFrom(wake)];
+        const flow = charge.aged ? `${charge.tenantId}+` : charge.tenantId;
+        return [force ? `!${id}` : id, which, flow, costOf(charge, options.weightOf)];
+      }),
     ).catch((error: unknown) => {
       // Redis is there and does not take the script: better some order than no work.
       if (!(error instanceof Error && error.name === 'ReplyError')) throw error;
       onError(error);
       return [];
     });
-    let at = 0;
-    return wakes.map(
-      ({ priority, charge }) => (charge === null ? undefined : numbers[at++]) ?? priorityNumber(priority),
-    );
+    const given = new Map(asked.map((wake, index) => [wake, numbers[index]]));
+    return wakes.map((wake) => given.get(wake) ?? priorityNumber(wake.priority));
   }
 
   const order: FairOrder = {
@@ -119,6 +120,12 @@ export function createFairOrder(options: FairOrderOptions): FairOrder {
     },
   };
   return order;
+
+  /** Where a wake was handed out from; 0 for none, and for one of a class that it was in before. */
+  function cameFrom({ priority, place = 0 }: OrderedWake): number {
+    const first = priorityNumber(priority);
+    return place > first && place <= first + places ? place : 0;
+  }
 
   /** From the front to the back, so that nobody overtakes whom they stood behind. */
   async function shiftWaiting(queue: Queue, first: number, shift: number): Promise<number> {

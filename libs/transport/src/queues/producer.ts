@@ -27,6 +27,8 @@ export interface StepWakeRequest extends StepWake {
    * and pays nothing again.
    */
   charge: Charge | null;
+  /** The number at which this pool handed it out, for one that only waits for the pool: it goes back there. */
+  place?: number;
 }
 
 export interface DeliveryWakeRequest extends DeliveryWake {

@@ -14,10 +14,11 @@ import { printSummary } from './print-summary.ts';
 const groups: readonly (readonly Campaign[])[] = [
   [hostile],
   [poison, defects],
+  [randomKills],
   [crashPoints],
   [stores],
+  // Last: of what is cut off by --minutes it has the most to spare.
   [providers],
-  [randomKills],
 ];
 const campaigns = groups.flat();
 

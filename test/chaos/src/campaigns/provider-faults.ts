@@ -40,7 +40,7 @@ export const providers: Campaign = {
 };
 
 /** Runs that are under way at the same time, each with a provider account of its own. */
-const LANES = 16;
+const LANES = 14;
 /** At all of the calls for a minute; at a fifth of them for less, as then nothing opens or closes. */
 const LASTS_MS = { all: 60_000, some: 40_000 };
 const JOBS = 40;

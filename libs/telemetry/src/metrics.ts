@@ -104,9 +104,11 @@ export function createMetrics(app: string): Metrics {
       'pool',
       'dimension',
     ]),
-    highUse: counter('limit_high_use_total', 'Times that a limit was used above high_use_share for a minute.', [
-      'pool',
-    ]),
+    highUse: counter(
+      'limit_high_use_total',
+      'Times that a limit was used above high_use_share for a minute.',
+      ['pool'],
+    ),
     lateDepartures: counter('late_departures_total', 'Calls booked anew because the process was late.', [
       'pool',
     ]),

@@ -99,7 +99,9 @@ export function createMetrics(app: string): Metrics {
     callsUnderWay: gauge('calls_under_way', 'Calls this process has open.', ['pool']),
     staleAnswers: counter('stale_answers_total', 'Answers refused because of an old fence.'),
     ambiguousCalls: counter('ambiguous_calls_total', 'Calls sent whose answer was lost.', ['target']),
-    providerRateLimits: counter('provider_rate_limits_total', 'Answers 429 from a provider.', ['pool']),
+    providerRateLimits: counter('provider_rate_limits_total', 'Refusals for the rate by a provider.', [
+      'pool',
+    ]),
     limitChanges: counter('limit_changes_total', 'Limits that a provider changed, by its headers.', [
       'pool',
       'dimension',

@@ -3,6 +3,7 @@ import { formatUsd } from '@millrace/contracts';
 import { hasDefect } from '@millrace/faults';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import type { CallReport } from './passage.ts';
+import { isRateLimit } from './permit.ts';
 
 /** Writes the wide event of an attempt and moves the metrics. A claim that sent nothing is logged at debug level. */
 export function createCallReporter(
@@ -72,7 +73,8 @@ function count(
   }
   if (!accepted && outcome.kind !== 'drop') metrics.staleAnswers.inc();
   if (passage.attempt.ambiguous) metrics.ambiguousCalls.inc({ target });
-  if (passage.attempt.httpStatus === 429) metrics.providerRateLimits.inc({ pool });
+  // Also a 503 that says "slow down"; not a 429 for quota or of the flex tier, which no book can prevent.
+  if (isRateLimit(passage.happening)) metrics.providerRateLimits.inc({ pool });
   const { usage } = passage.attempt;
   if (!usage) return;
   metrics.callTokens.inc({ target, kind: 'input' }, usage.inputTokens);

@@ -3,6 +3,9 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom
 /** From 1 ms to 10 minutes. */
 const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 
+/** Of an estimate to the truth: below 1 it was too small. */
+const RATIOS = [0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 4, 8, 16];
+
 /** Every metric of Millrace by name. Each process registers all of them and moves those that are its own. */
 export interface Metrics {
   registry: Registry;
@@ -27,6 +30,7 @@ export interface Metrics {
   highUse: Counter<'pool'>;
   lateDepartures: Counter<'pool'>;
   breakersOpened: Counter<'target'>;
+  inputEstimates: Histogram<'target'>;
   outputEstimates: Histogram;
   degradedSteps: Counter<'how'>;
   deliveries: Counter<'outcome'>;
@@ -117,10 +121,17 @@ export function createMetrics(app: string): Metrics {
     breakersOpened: counter('breakers_opened_total', 'Times that the breaker of a target opened.', [
       'target',
     ]),
+    inputEstimates: new Histogram({
+      name: 'millrace_input_estimate_ratio',
+      help: 'Estimated input tokens over those counted by the provider.',
+      labelNames: ['target'],
+      buckets: RATIOS,
+      registers: [registry],
+    }),
     outputEstimates: new Histogram({
       name: 'millrace_output_estimate_ratio',
       help: 'Estimated output tokens over those produced.',
-      buckets: [0.25, 0.5, 0.75, 0.9, 1, 1.1, 1.25, 1.5, 2, 4, 8, 16],
+      buckets: RATIOS,
       registers: [registry],
     }),
     degradedSteps: counter(

@@ -9,6 +9,8 @@ export interface Passage {
   firstTextAt: number | null;
   endedAt: number | null;
   purpose: 'answer' | 'repair';
+  /** What the prompt was thought to be before it was sent; null when none was prepared. */
+  estimatedInputTokens: number | null;
 }
 
 /** One claim from its beginning to its end. */

@@ -17,7 +17,14 @@ function report(happening: Happening, attempt: object): Metrics {
   const log = createLogger({ app: 'worker', level: 'silent' });
   const one = {
     step,
-    passage: { happening, attempt: { number: 1, ...attempt }, sentAt: 0, firstTextAt: null, endedAt: 5 },
+    passage: {
+      happening,
+      attempt: { number: 1, ...attempt },
+      sentAt: 0,
+      firstTextAt: null,
+      endedAt: 5,
+      estimatedInputTokens: 120,
+    },
     outcome: { kind: 'drop' },
     accepted: true,
     claimedAt: 0,
@@ -40,4 +47,27 @@ test.each([
 ])('%s counts as a rate limit only where the book takes it for one', async (_, metrics, expected) => {
   const { values } = await metrics.providerRateLimits.get();
   expect(values.reduce((sum, { value }) => sum + value, 0)).toBe(expected);
+});
+
+const usage: TokenUsage = {
+  ...{ inputTokens: 100, cachedInputTokens: 0, cacheWriteTokens: 0, outputTokens: 5, reasoningTokens: 0 },
+};
+const answered = (estimated: boolean): Metrics =>
+  report(
+    { kind: 'answered', output: 'yes' },
+    {
+      ...{ status: 'completed', httpStatus: 200, error: null },
+      usage: { ...usage, costMicroUsd: 0, priceKnown: true, estimated, serviceTier: null },
+    },
+  );
+
+test('the estimate of the input is held against what the provider counted, not against itself', async () => {
+  const valueOf = async (metrics: Metrics, name: string): Promise<number | undefined> => {
+    const { values } = await metrics.inputEstimates.get();
+    return values.find((each) => each.metricName === `millrace_input_estimate_ratio_${name}`)?.value;
+  };
+  const told = answered(false);
+  expect(await valueOf(told, 'sum')).toBe(1.2);
+  expect(await valueOf(told, 'count')).toBe(1);
+  expect(await valueOf(answered(true), 'count')).toBeUndefined();
 });

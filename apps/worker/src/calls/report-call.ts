@@ -77,6 +77,11 @@ function count(
   if (isRateLimit(passage.happening)) metrics.providerRateLimits.inc({ pool });
   const { usage } = passage.attempt;
   if (!usage) return;
+  const { estimatedInputTokens } = passage;
+  // A vendor that told no usage was estimated by the same rule: that would only compare the estimate with itself.
+  if (estimatedInputTokens !== null && !usage.estimated) {
+    metrics.inputEstimates.observe({ target }, estimatedInputTokens / Math.max(1, usage.inputTokens));
+  }
   metrics.callTokens.inc({ target, kind: 'input' }, usage.inputTokens);
   metrics.callTokens.inc({ target, kind: 'cached_input' }, usage.cachedInputTokens);
   metrics.callTokens.inc({ target, kind: 'output' }, usage.outputTokens);

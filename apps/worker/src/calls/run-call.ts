@@ -106,7 +106,8 @@ async function attemptOrHandBack(dependencies: RunCallDependencies, held: HeldCl
 }
 
 function unsent(happening: Happening): Passage {
-  return { happening, attempt: null, sentAt: null, firstTextAt: null, endedAt: null, purpose: 'answer' };
+  const never = { sentAt: null, firstTextAt: null, endedAt: null };
+  return { happening, attempt: null, ...never, purpose: 'answer', estimatedInputTokens: null };
 }
 
 async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): Promise<Passage> {
@@ -147,7 +148,8 @@ async function sendWithPermit(
     const sentAt = dependencies.now();
     performance = await sendCall(dependencies, held, prepared, permit, departure);
     const { judged, firstTextAt } = performance;
-    return { ...judged, firstTextAt, sentAt, endedAt: dependencies.now(), purpose: prepared.purpose };
+    const { purpose, inputTokens: estimatedInputTokens } = prepared;
+    return { ...judged, firstTextAt, sentAt, endedAt: dependencies.now(), purpose, estimatedInputTokens };
   } finally {
     const ended = performance;
     dependencies.inBackground(() => returnPermit(dependencies, held.step, permit, ended));

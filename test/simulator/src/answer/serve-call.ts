@@ -79,7 +79,7 @@ async function runCall(
   const headers = (): OutgoingHttpHeaders => limitHeaders(exchange.dialect, group, limits, simulator.clock);
   const step = countKeyOf(exchange);
   const atMs = simulator.clock.monotonicMs();
-  group.arrive(atMs, step);
+  group.arrive(atMs, step, cost.tokens + cost.inputTokens);
   const breach = group.check(atMs, cost, limits);
   if (breach !== null) {
     group.refuse(atMs);

@@ -35,7 +35,7 @@ export interface AccountUsage {
     readonly outputTokens: number;
   };
   /** … and of everything that arrived, refused requests included. */
-  readonly fullestMinuteOffered: { readonly requests: number };
+  readonly fullestMinuteOffered: { readonly requests: number; readonly tokens: number };
   readonly concurrency: number;
   readonly peakConcurrency: number;
   /** Calls that arrived before the `Retry-After` that this account and group was last told. */

@@ -18,8 +18,8 @@ export interface LimitGroup {
   readonly tokens: SlidingMinute;
   readonly inputTokens: SlidingMinute;
   readonly outputTokens: SlidingMinute;
-  /** Notes an arrival and whether it came before it was told to. */
-  arrive(atMs: number, step: string): void;
+  /** Notes an arrival with its size in tokens, and whether it came before it was told to. */
+  arrive(atMs: number, step: string, size: number): void;
   /** The limit that refuses this call now, or null; a call that is let in must be charged at once. */
   check(atMs: number, cost: LimitCost, limits: GroupLimits): LimitBreach | null;
   charge(atMs: number, cost: LimitCost): void;
@@ -40,6 +40,7 @@ export function createLimitGroup(config: () => LimitsConfig): LimitGroup {
   const requests = createSlidingMinute(windowMs);
   const refused = createSlidingMinute(windowMs);
   const offered = createSlidingMinute(windowMs);
+  const offeredTokens = createSlidingMinute(windowMs);
   const tokens = createSlidingMinute(windowMs);
   const inputTokens = createSlidingMinute(windowMs);
   const outputTokens = createSlidingMinute(windowMs);
@@ -96,9 +97,10 @@ export function createLimitGroup(config: () => LimitsConfig): LimitGroup {
     tokens,
     inputTokens,
     outputTokens,
-    arrive(atMs, step) {
+    arrive(atMs, step, size) {
       calls += 1;
       offered.add(atMs, 1);
+      offeredTokens.add(atMs, size);
       const { retryAfterGraceMs } = config();
       if (atMs < told.untilMs && atMs > told.atMs + retryAfterGraceMs) early += 1;
       const stepUntil = toldSteps.get(step);
@@ -145,7 +147,7 @@ export function createLimitGroup(config: () => LimitsConfig): LimitGroup {
         inputTokens: inputTokens.fullest(),
         outputTokens: outputTokens.fullest(),
       },
-      fullestMinuteOffered: { requests: offered.fullest() },
+      fullestMinuteOffered: { requests: offered.fullest(), tokens: offeredTokens.fullest() },
       concurrency,
       peakConcurrency,
       retryAfterViolations: early,

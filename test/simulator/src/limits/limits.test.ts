@@ -84,6 +84,8 @@ describe('OpenAI limits', () => {
     const tooLarge = await refusal(ask(client, 'x', 1_001));
     expect(tooLarge.message).toContain('Request too large');
     expect(tooLarge.headers!.get('retry-after')).toBeNull();
+    const [seen] = await usage();
+    expect(seen).toMatchObject({ fullestMinute: { tokens: 900 }, fullestMinuteOffered: { tokens: 2_002 } });
   });
 
   it('let a call in again when the window has moved on, exactly when retry-after-ms said', async () => {

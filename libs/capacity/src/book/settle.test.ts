@@ -119,6 +119,22 @@ test('Anthropic counts uncached input, and output when it is produced', async ()
   });
 });
 
+test('what Anthropic read from its cache is given back within its minute, and the answer is charged as it was', async () => {
+  const pool = books.newPool();
+  const book = books.open(pool, { inputTokens: 10_000, outputTokens: 10_000, burstMs: 240_000 });
+  const booking = await mustLeave(book, pool, { ...size, expectedOutputTokens: 400 });
+  expect((await book.read(pool))?.limits).toMatchObject({
+    inputTokens: { used: 100 },
+    outputTokens: { used: 400 },
+  });
+  const end = { ...usage, inputTokens: 100, cachedInputTokens: 60, outputTokens: 500 };
+  await book.settle(booking, { sent: true, usage: end });
+  expect((await book.read(pool))?.limits).toMatchObject({
+    inputTokens: { used: 40, free: 9_960 },
+    outputTokens: { used: 500, free: 9_500 },
+  });
+});
+
 test('a call that arrived late stays in the book for as long as the vendor counts it', async () => {
   const pool = books.newPool();
   const limits = { requests: 10, windowMs: 600, arrivalSpreadMs: 50, burstMs: 2_400 };

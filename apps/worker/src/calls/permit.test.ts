@@ -77,13 +77,17 @@ const aborted = (arrivedBy: number | undefined): Sending => ({
   } as unknown as JudgedCall,
   arrivedBy,
 });
-const answered = (arrivedBy: number | undefined): Sending => ({
+const answered = (arrivedBy: number | undefined, outputTokens?: number): Sending => ({
   judged: {
     happening: { kind: 'answered', output: 'yes' },
-    attempt: { status: 'completed', usage: null },
+    attempt: {
+      status: 'completed',
+      usage: outputTokens === undefined ? null : { ...noTokens, outputTokens },
+    },
   } as unknown as JudgedCall,
   arrivedBy,
 });
+const noTokens = { inputTokens: 0, cachedInputTokens: 0, cacheWriteTokens: 0, reasoningTokens: 0 };
 
 describe('a step for which all places are taken', () => {
   it('waits for one in its slot, while the pool pauses', async () => {
@@ -110,6 +114,29 @@ describe('what a call is charged', () => {
     expect(await read()).toMatchObject({ requests: { used: 0 }, outputTokens: { used: 0 } });
     await returnPermit(room.dependencies, stepOf(room), await mustGet(room), aborted(performance.now()));
     expect(await read()).toMatchObject({ requests: { used: 1 }, outputTokens: { used: 500 } });
+  });
+});
+
+describe('what a call is booked for', () => {
+  it('is what its plan node’s answers stayed below, and the most it may give where little is known', async () => {
+    const room = open({ outputTokens: 1_000_000, burstMs: 240_000 });
+    const booked = async (more: Partial<ClaimedStep>): Promise<number | undefined> =>
+      (await mustGet(room, more)).booking?.booked.find(({ dimension }) => dimension === 'outputTokens')
+        ?.amount;
+    const route = 'learned';
+    for (let call = 0; call < 20; call += 1) {
+      const step = { route, key: `${call}/note` };
+      const permit = await mustGet(room, step);
+      await returnPermit(room.dependencies, stepOf(room, step), permit, answered(performance.now(), 50));
+    }
+    // Another process, which has asked for no estimate before.
+    room.dependencies.estimator = createOutputEstimator({ redis, names, onError });
+    const learned = await booked({ route, key: '700/note' });
+    expect(learned).toBeGreaterThanOrEqual(50);
+    expect(learned).toBeLessThanOrEqual(55);
+    expect(await booked({ route, key: '700/judge' })).toBe(500);
+    expect(await booked({ route: 'other', key: '700/note' })).toBe(500);
+    expect(await booked({ route, key: '700/note', tenantId: 'umbrella' })).toBe(500);
   });
 });
 

@@ -1,3 +1,4 @@
+import { createCapacityBook } from '@millrace/capacity';
 import { cancelJob, claimSteps, findEvents, resolveHeldSteps, updateTenant } from '@millrace/ledger';
 import { joinJournal } from '@millrace/simulator';
 import { waitFor } from '@millrace/test-support';
@@ -5,9 +6,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestWorker, testTenant } from './testing/start-test-worker.ts';
 import type { TestWorker } from './testing/start-test-worker.ts';
 
+const limited = { requests: 600, concurrency: 4 };
+const config = `pools:
+  limited: {targets: [openai/gpt-6.1-sol], requests_per_minute: 600, max_concurrent_calls: 4, fixed: true}
+`;
+
 let worker: TestWorker;
 beforeAll(async () => {
-  worker = await startTestWorker({ environment: { MILLRACE_LEASE: '2s' } });
+  worker = await startTestWorker({ config, environment: { MILLRACE_LEASE: '2s' } });
 });
 afterAll(async () => {
   await worker.stop();
@@ -145,6 +151,35 @@ describe('cancelling', () => {
     const [step] = await worker.steps(id);
     expect(step!.attempts[0]).toMatchObject({ status: 'cancelled' });
     expect((await worker.ended(id)).status).toBe('cancelled');
+  });
+
+  it('gives the place of a running call back in the book, and not what it was charged', async () => {
+    const book = createCapacityBook({
+      ...{ redis: worker.redis, names: worker.names, domains: new Map([['limited', limited]]) },
+      onError: (error) => {
+        throw error;
+      },
+    });
+    const id = await worker.submit({
+      ...{ type: 'call', model: 'openai/gpt-6.1-sol', max_output_tokens: 500 },
+      prompt: '[[sim:tokens=400]] [[sim:tps=10]]',
+    });
+    await waitFor(() => callsOf(id).length === 1, { what: 'the call to be sent' });
+    const underWay = { limits: { requests: { used: 1 } }, underWay: 1 };
+    expect(await book.read('limited')).toMatchObject(underWay);
+    await cancelJob(worker.database, testTenant, id);
+    await waitFor(() => callsOf(id)[0]?.end?.aborted === true, {
+      timeoutMs: 3_000,
+      what: 'the call to be cut',
+    });
+    // A lease that nobody gives back would last for two seconds after its last renewal.
+    await waitFor(async () => (await book.read('limited'))?.underWay === 0, {
+      timeoutMs: 500,
+      intervalMs: 20,
+      what: 'its place to be free',
+    });
+    expect((await book.read('limited'))?.limits.requests?.used).toBe(1);
+    expect(await worker.ended(id)).toMatchObject({ status: 'cancelled' });
   });
 
   it('of a branch that lost a race drops its call', async () => {

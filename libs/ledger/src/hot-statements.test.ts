@@ -265,7 +265,7 @@ describe(`with ${JOBS} jobs and five times as many steps no statement of a hot p
         [batched.slice(50)],
       );
       expect((await escapeLateSteps(database, 500)).fromBatches).toBeGreaterThan(5);
-      const lines = await loadLines(database, 'pb_hot', [1, 2, 3, 4, 5, 6, 7, 8]);
+      const [lines = []] = await Array.fromAsync(loadLines(database, 'pb_hot', [1, 2, 3, 4, 5, 6, 7, 8]));
       expect(lines).toHaveLength(8);
       await recordOutcomes(
         database,

@@ -28,8 +28,8 @@ interface JudgedLine {
 }
 
 /**
- * Makes results the outcomes of their steps, as realtime answers would be: judged, decided, recorded in one transaction,
- * told. Lines that have an outcome already are passed over; what comes for a step that has left its batch changes nothing
+ * Makes results the outcomes of their steps, as realtime answers would be: judged, decided, recorded in one transaction
+ * per page, told. Lines that have an outcome already are passed over; what comes for a step that has left its batch changes nothing
  * and is booked.
  */
 export async function recordLines(
@@ -38,26 +38,22 @@ export async function recordLines(
   results: readonly NumberedResult[],
   batchTakesMs: number,
 ): Promise<void> {
-  const open = await loadLines(
-    dependencies.database,
-    batch.id,
-    results.map((each) => each.line),
-  );
-  const byLine = new Map(open.map((line) => [line.line, line]));
-  const judged: JudgedLine[] = [];
+  // The same line twice in one file: the first one counts.
+  const byLine = new Map(results.toReversed().map((each) => [each.line, each.result]));
   const unbilled = new Map<string, number[]>();
-  for (const { line: number, result } of results) {
-    const line = byLine.get(number);
-    if (!line) continue;
-    // The same line twice in one file: the first one counts.
-    byLine.delete(number);
-    if (result.kind === 'unbilled') {
-      unbilled.set(result.reason, [...(unbilled.get(result.reason) ?? []), number]);
-      continue;
+  for await (const open of loadLines(dependencies.database, batch.id, [...byLine.keys()])) {
+    const judged: JudgedLine[] = [];
+    for (const line of open) {
+      const result = byLine.get(line.line);
+      if (!result) continue;
+      if (result.kind === 'unbilled') {
+        unbilled.set(result.reason, [...(unbilled.get(result.reason) ?? []), line.line]);
+        continue;
+      }
+      judged.push(judge(dependencies, line, result));
     }
-    judged.push(judge(dependencies, line, result));
+    await recordJudged(dependencies, batch, judged);
   }
-  await recordJudged(dependencies, batch, judged);
   for (const [reason, lines] of unbilled) {
     const message = `The line was ${reason} with its batch.`;
     await giveBack(dependencies, batch, lines, { reason: `batch_${reason}`, message, batchTakesMs });

@@ -30,10 +30,18 @@ export interface SizedKey {
   bytes: number;
 }
 
-/** The first of them whose requests together stay within a size, one at least: as the two lists that `unnest` takes. */
+/** {@link firstFitting}, as the two lists that `unnest` takes. */
 export function fittingKeys(found: readonly SizedKey[], mostBytes: number): [string[], string[]] {
+  const fitting = firstFitting(found, mostBytes);
+  return [fitting.map((each) => each.job_id), fitting.map((each) => each.key)];
+}
+
+/** The first of them whose requests together stay within a size, one at least. */
+export function firstFitting<Sized extends { bytes: number }>(
+  found: readonly Sized[],
+  mostBytes: number,
+): readonly Sized[] {
   let bytes = 0;
   const over = found.findIndex((each, at) => (bytes += each.bytes) > mostBytes && at > 0);
-  const fitting = over === -1 ? found : found.slice(0, over);
-  return [fitting.map((each) => each.job_id), fitting.map((each) => each.key)];
+  return over === -1 ? found : found.slice(0, over);
 }

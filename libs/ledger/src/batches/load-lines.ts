@@ -1,6 +1,6 @@
 import type { Queryable } from '../database.ts';
 import type { ClaimedStep, ClaimRow } from '../steps/claim-steps.ts';
-import { batchStepColumns, toBatchStep } from './batch-step.ts';
+import { batchStepColumns, firstFitting, toBatchStep } from './batch-step.ts';
 
 /** A line without an outcome. */
 export interface OpenLine {
@@ -11,6 +11,14 @@ export interface OpenLine {
   /** `wanted`: the step waits for this line. `escaped`: it runs or ran in realtime. `dropped`: its job has ended. */
   standing: 'wanted' | 'escaped' | 'dropped';
 }
+
+/** Some batches are read at once. */
+const BYTES_AT_A_TIME = 4_000_000;
+
+const FIND_SIZES = `
+SELECT a.batch_line AS line, coalesce(octet_length(s.request::text), 0) AS bytes
+FROM attempts a JOIN steps s ON s.job_id = a.job_id AND s.key = a.step_key
+WHERE a.batch_id = $1 AND a.status = 'sent' AND a.batch_line = ANY ($2) ORDER BY a.batch_line`;
 
 const LOAD = `
 SELECT a.batch_line AS line, a.number AS attempt, a.fence AS line_fence, s.status, a.escaped, ${batchStepColumns}
@@ -31,13 +39,21 @@ interface LineRow extends ClaimRow {
   escaped: boolean;
 }
 
-/** Those of the lines with these numbers that have no outcome yet: reading results twice finds nothing the second time. */
-export async function loadLines(
+/**
+ * Those of the lines with these numbers that have no outcome yet, in pages of about 4 MB of requests: the sizes are read before
+ * the contents, for short answers say nothing of how long their prompts are. Reading results twice finds nothing the second time.
+ */
+export async function* loadLines(
   database: Queryable,
   batchId: string,
   lines: readonly number[],
-): Promise<OpenLine[]> {
-  return (await database.query<LineRow>(LOAD, [batchId, lines])).map(toOpenLine);
+): AsyncGenerator<OpenLine[], void, undefined> {
+  let found = await database.query<{ line: number; bytes: number }>(FIND_SIZES, [batchId, lines]);
+  while (found.length > 0) {
+    const page = firstFitting(found, BYTES_AT_A_TIME).map((each) => each.line);
+    found = found.slice(page.length);
+    yield (await database.query<LineRow>(LOAD, [batchId, page])).map(toOpenLine);
+  }
 }
 
 /** The numbers of the next lines after `after` that have no outcome, at most `limit`. */

@@ -19,7 +19,6 @@ import { createLedgerGateway } from './calls/ledger-gateway.ts';
 import { openBook } from './calls/open-book.ts';
 import { createCallReporter } from './calls/report-call.ts';
 import { createRetryBudget } from './calls/retry-budget.ts';
-import { createUsualDurations } from './calls/usual-durations.ts';
 import { runCall } from './calls/run-call.ts';
 import type { RunCallDependencies } from './calls/run-call.ts';
 import { createFleetMember } from './fleet/fleet-member.ts';
@@ -28,6 +27,7 @@ import { createAdvancer } from './jobs/create-advancer.ts';
 import { createJobConsumer } from './jobs/create-job-consumer.ts';
 import { createLanePlacer } from './jobs/lane-placer.ts';
 import type { AdvanceDependencies } from './jobs/create-advancer.ts';
+import { createMovingAverages } from './moving-averages.ts';
 import { openRouting } from './routing/open-routing.ts';
 import { openStores } from './open-stores.ts';
 import { createPatience } from './patience.ts';
@@ -95,6 +95,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     labelOf,
     onError,
   });
+  const [usualDurations, usualOutputs] = [createMovingAverages(), createMovingAverages()];
   const routing = openRouting({
     config,
     database,
@@ -106,6 +107,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     breakers,
     isUsable,
     poolOf: poolOfTarget,
+    usualOutputTokens: (asked) => usualOutputs.of(asked),
     onLastResort: () => metrics.degradedSteps.inc({ how: 'cheapest' }),
     onError,
   });
@@ -142,7 +144,6 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     },
     onError: onEnqueueError,
   };
-  const usualDurations = createUsualDurations();
   const reportCall = createCallReporter(log, metrics, labelOf);
   const meter = createPoolMeter(pools);
   const ledger = createLedgerGateway(database, worker, leaseMs);
@@ -166,7 +167,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     capacity,
     breakers,
     estimator,
-    usualDurationMs: (target) => usualDurations.of(target),
+    usualDurationMs: (target) => usualDurations.of(target) ?? 0,
     pausePool: (pool, forMs) => consumers.get(pool)?.pauseFor(forMs),
     retryBudget: createRetryBudget({ share: 0.1, most: 10, trickleMs: 1_000, now: Date.now }),
     publisher,
@@ -180,6 +181,8 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
       const { step, passage } = report;
       if (passage.sentAt !== null && passage.endedAt !== null && passage.happening.kind === 'answered') {
         usualDurations.note(step.target, passage.endedAt - passage.sentAt);
+        if (passage.attempt?.usage)
+          usualOutputs.note(step.route ?? step.target, passage.attempt.usage.outputTokens);
       }
       if (passage.sentAt !== null) meter.note(step.pool, Date.now() - passage.sentAt);
       reportCall(report);

@@ -13,6 +13,7 @@ import { hasDefect } from '@millrace/faults';
 import type { ClaimedStep } from '@millrace/ledger';
 import type { TargetRouter } from '../routing/router.ts';
 import type { HeldClaim } from './claims.ts';
+import { likenessOf } from './likeness-of.ts';
 import type { RetryBudget } from './retry-budget.ts';
 
 /** All that decides whether a call may leave now. */
@@ -218,12 +219,6 @@ function healthOf(happening: Happening): boolean | null {
     default:
       return null;
   }
-}
-
-/** Answers that resemble each other in length: one tenant's calls of one route and plan node under one limit. */
-function likenessOf(step: ClaimedStep, maxOutputTokens: number): string {
-  const node = step.key.replaceAll(/\d+/g, '#');
-  return `${step.tenantId}:${step.route ?? step.target}:${node}:${step.request.output?.name ?? ''}:${maxOutputTokens}`;
 }
 
 /** The longer a step has waited for a target to come back, the less often it asks. */

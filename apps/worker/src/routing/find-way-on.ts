@@ -1,14 +1,17 @@
 import { hashRequest, longWaitMs, prepareCall } from '@millrace/calls';
 import type { Happening, LastResort, PrepareOptions, Situation } from '@millrace/calls';
-import type { BreakerState, Breakers, CapacityBook } from '@millrace/capacity';
+import type { BreakerState, Breakers, CapacityBook, OutputEstimator } from '@millrace/capacity';
 import type { Json } from '@millrace/contracts';
 import type { ClaimedStep } from '@millrace/ledger';
+import { likenessOf } from '../calls/likeness-of.ts';
 import type { TargetRouter } from './router.ts';
 
 export interface WayOnDependencies extends PrepareOptions {
   router: TargetRouter;
   breakers: Breakers;
   capacity: CapacityBook;
+  /** How long answers usually get: a pool that counts them as they are produced is asked for no more. */
+  estimator: OutputEstimator;
   poolOf: (target: string) => string;
   /** The answer that an identical request of the tenant got within a time. */
   findEarlierAnswer: (
@@ -86,14 +89,19 @@ async function findAdmitting(
   dependencies: WayOnDependencies,
   step: ClaimedStep,
 ): Promise<ReadonlySet<string>> {
-  const { router, capacity, poolOf } = dependencies;
+  const { router, capacity, estimator, poolOf } = dependencies;
   const targets = router.targetsOf(step.route).filter((target) => target !== step.target);
   const waits = await Promise.all(
     targets.map(async (target) => {
       const prepared = prepareCall({ ...step, target }, dependencies);
       if (!prepared) return Infinity;
       const { inputTokens, inputCharacters, call } = prepared;
-      const size = { inputTokens, inputCharacters, maxOutputTokens: call.maxOutputTokens };
+      const { maxOutputTokens } = call;
+      const expectedOutputTokens = await estimator.estimate(
+        likenessOf({ ...step, target }, maxOutputTokens),
+        maxOutputTokens,
+      );
+      const size = { inputTokens, inputCharacters, maxOutputTokens, expectedOutputTokens };
       return capacity.quote(poolOf(target), size, step.priority);
     }),
   );

@@ -66,6 +66,7 @@ async function open() {
     breakers: createBreakers({ redis, names, onError: ignore }),
     isUsable: () => true,
     poolOf: (target) => poolOf(config.pools, target),
+    usualOutputTokens: () => null,
     onLastResort: ignore,
     onError: ignore,
     everyMs: 3_600_000,

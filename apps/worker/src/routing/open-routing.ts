@@ -25,6 +25,8 @@ export interface RoutingOptions {
   breakers: Breakers;
   isUsable: (target: string) => boolean;
   poolOf: (target: string) => string;
+  /** Of a route, or of a target that calls name themselves; null while nothing is known. */
+  usualOutputTokens: (asked: string) => number | null;
   /** A new step goes to the last resort of its route. */
   onLastResort: () => void;
   onError: (error: unknown) => void;
@@ -58,6 +60,7 @@ export function openRouting(options: RoutingOptions): { router: TargetRouter; se
     isUsable,
     poolOf,
     defaultMaxOutputTokens: config.limits.defaultMaxOutputTokens,
+    usualOutputTokens: options.usualOutputTokens,
     random: Math.random,
     onLastResort: options.onLastResort,
   });

@@ -1,5 +1,6 @@
 import { chooseTarget, hashRequest } from '@millrace/calls';
 import type { ChosenTarget, RouteTable, TargetChoice, TargetView } from '@millrace/calls';
+import type { CallSize } from '@millrace/capacity';
 import type { DegradedMode, LiveTarget } from '@millrace/config';
 import type { StepRequest } from '@millrace/contracts';
 import { estimateSize } from './estimate-size.ts';
@@ -47,6 +48,8 @@ export interface TargetRouterOptions {
   isUsable: (target: string) => boolean;
   poolOf: (target: string) => string;
   defaultMaxOutputTokens: number;
+  /** What calls of a route, or of a target that they name themselves, get lately; null while nothing is known. */
+  usualOutputTokens: (asked: string) => number | null;
   random: () => number;
   /** A new step goes to the last resort of its route. */
   onLastResort: () => void;
@@ -55,13 +58,19 @@ export interface TargetRouterOptions {
 export function createTargetRouter(options: TargetRouterOptions): TargetRouter {
   const { table, outlook, isUsable, poolOf, random } = options;
 
+  const sizeOf = (request: StepRequest): CallSize => {
+    const asked = request.route ?? request.model;
+    const usual = asked === null ? null : options.usualOutputTokens(asked);
+    return estimateSize(request, options.defaultMaxOutputTokens, usual);
+  };
+
   const choose = (
     choice: TargetChoice,
     spent: readonly string[],
     request: StepRequest,
     accepts: (target: string) => boolean = () => true,
   ): ChosenTarget | null => {
-    const size = estimateSize(request, options.defaultMaxOutputTokens);
+    const size = sizeOf(request);
     const look = (target: string): TargetView => ({
       usable: isUsable(target) && accepts(target),
       ...outlook.look(target, size),
@@ -84,7 +93,7 @@ export function createTargetRouter(options: TargetRouterOptions): TargetRouter {
     if (mode.kind !== 'use') return mode;
     const works =
       choose({ route: null, model: mode.target }, [], request)?.kind === 'healthy' &&
-      outlook.look(mode.target, estimateSize(request, options.defaultMaxOutputTokens)).breaker === 'closed';
+      outlook.look(mode.target, sizeOf(request)).breaker === 'closed';
     return works ? mode : { kind: 'wait' };
   };
 

@@ -85,6 +85,7 @@ export {
   stepLanes,
   attemptObjectSchema,
   stepObjectSchema,
+  vectorShapeMark,
 } from './step.ts';
 export type { Degradation, StepRequest, StepStatus, Lane, AttemptObject, StepObject } from './step.ts';
 export { noUsage, usageSchema } from './usage.ts';

@@ -15,6 +15,9 @@ export const stepRequestSchema = z.object({
   messages: z.array(z.object({ role: z.enum(['user', 'assistant']), content: z.string() })).min(1),
   output: z.object({ schema: z.record(z.string(), z.unknown()), name: z.string() }).nullable(),
   maxOutputTokens: z.int().min(1).nullable(),
+  /** 0 to 2, and 0 to 1; absent where the model's own are wanted. */
+  temperature: z.number().optional(),
+  topP: z.number().optional(),
   stream: z.boolean(),
   /** Asks for the log probabilities of the answer's tokens. */
   logprobs: z.boolean().optional(),
@@ -34,6 +37,9 @@ export const stepRequestSchema = z.object({
 });
 
 export type StepRequest = z.infer<typeof stepRequestSchema>;
+
+/** How the stored shapes of steps begin that ask for vectors; no base64url begins so. */
+export const vectorShapeMark = 'embed.';
 
 /** States of a step in the ledger. `pending → claimed → sent → completed | failed`; the rest are side roads. */
 export const stepStatuses = [

@@ -1,9 +1,10 @@
 import { cancelJob, eraseJob, findLines } from '@millrace/ledger';
+import type { ProviderCall } from '@millrace/providers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkLedger } from '../../../../libs/ledger/src/testing/check-ledger.ts';
 import { openTestLane } from './testing/open-test-lane.ts';
 import type { TestLane } from './testing/open-test-lane.ts';
-import { mayPass, refusal } from './testing/scripted-vendor.ts';
+import { answered, mayPass, refusal } from './testing/scripted-vendor.ts';
 
 let lane: TestLane;
 beforeEach(async () => {
@@ -92,6 +93,46 @@ describe('a batch whose id was lost', () => {
     const lines = await findLines(lane.ledger.database, String(batch!['id']), -1, 10);
     expect(lines).toHaveLength(2);
   });
+
+  for (const asksForVectors of [true, false]) {
+    it(`asks for ${asksForVectors ? 'vectors' : 'text'} in every line of it also after one was erased`, async () => {
+      const shape = asksForVectors ? 'embed.a-shape' : 'a shape';
+      const [erased] = [
+        await lane.addJob(['call'], {}, { shape }),
+        await lane.addJob(['call'], {}, { shape }),
+      ];
+      if (asksForVectors) {
+        const embedding = { dimensions: 256, encoding: 'base64', single: false };
+        await lane.ledger.database.query(
+          "UPDATE steps SET request = jsonb_set(request::jsonb, '{embedding}', $1::jsonb)",
+          [JSON.stringify(embedding)],
+        );
+      }
+      await lane.collect();
+      lane.vendor.breakAt = (at) => (at === 'before-upload' ? mayPass() : null);
+      await lane.advance();
+      lane.vendor.breakAt = () => null;
+      await cancelJob(lane.ledger.database, 'acme', erased!);
+      await eraseJob(lane.ledger.database, 'acme', erased!);
+      await lane.advance();
+      await lane.advance();
+      const bodies: ProviderCall[] = [];
+      lane.vendor.answer = (customId, body) => {
+        bodies.push(body as ProviderCall);
+        return answered(customId);
+      };
+      lane.vendor.end();
+      await lane.advance();
+      expect(bodies).toHaveLength(2);
+      expect(bodies.map((body) => body.embedding !== undefined)).toEqual([asksForVectors, asksForVectors]);
+      for (const { messages } of bodies) expect(messages[0]!.content).not.toBe('');
+      const cheap = bodies.find((body) => body.messages[0]!.content === 'erased');
+      expect(cheap!.maxOutputTokens).toBeLessThanOrEqual(1);
+      // What it cost is booked all the same.
+      expect(await lane.ledger.job(erased!)).toMatchObject({ cost_micro_usd: 18, calls: 1 });
+      expect((await lane.batches())[0]).toMatchObject({ status: 'ended', outcome: 'completed' });
+    });
+  }
 
   it('is abandoned when nothing in it is wanted any more and the vendor has none', async () => {
     const job = await lane.addJob();

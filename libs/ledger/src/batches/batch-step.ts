@@ -1,3 +1,5 @@
+import { vectorShapeMark } from '@millrace/contracts';
+import type { StepRequest } from '@millrace/contracts';
 import { toClaimedStep } from '../steps/claim-steps.ts';
 import type { ClaimedStep, ClaimRow } from '../steps/claim-steps.ts';
 
@@ -7,7 +9,7 @@ export const batchStepColumns = `s.job_id, s.key, s.fence, j.tenant_id, j.reques
   false AS lost_answer, coalesce(t.ambiguous_policy, 'retry') AS ambiguous_policy, j.deadline_at, j.max_cost_micro_usd, s.created_at`;
 
 /** Stands for the request of a step whose content was erased meanwhile: what its line cost is still booked. */
-const ERASED = {
+const ERASED: StepRequest = {
   kind: 'call',
   route: null,
   model: null,
@@ -18,9 +20,24 @@ const ERASED = {
   stream: false,
 };
 
-/** Maps a row of {@link batchStepColumns}. */
-export function toBatchStep(row: ClaimRow): ClaimedStep {
-  return toClaimedStep({ ...row, request: row.request ?? ERASED });
+/** Maps a row of {@link batchStepColumns}. `erased` stands for a request that is gone. */
+export function toBatchStep(row: ClaimRow, erased: StepRequest = ERASED): ClaimedStep {
+  return toClaimedStep({ ...row, request: row.request ?? erased });
+}
+
+/**
+ * What is sent in the place of a request that is gone: vendors refuse an empty text, and a line for another endpoint than its
+ * neighbours’ has the whole batch refused. Nobody reads the answer, so that it is kept as short as it may be.
+ */
+export function toPlaceholder(shape: string | null): StepRequest {
+  const messages = [{ role: 'user' as const, content: 'erased' }];
+  const asksForVectors = shape?.startsWith(vectorShapeMark) ?? false;
+  return {
+    ...ERASED,
+    messages,
+    maxOutputTokens: 1,
+    ...(asksForVectors ? { embedding: { dimensions: null, encoding: 'base64', single: true } } : {}),
+  };
 }
 
 /** A step by its place, and how long its request is. */

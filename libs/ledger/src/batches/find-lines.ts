@@ -1,6 +1,6 @@
 import type { Queryable } from '../database.ts';
 import type { ClaimedStep, ClaimRow } from '../steps/claim-steps.ts';
-import { batchStepColumns, fittingKeys, toBatchStep } from './batch-step.ts';
+import { batchStepColumns, fittingKeys, toBatchStep, toPlaceholder } from './batch-step.ts';
 import type { SizedKey } from './batch-step.ts';
 
 /** A line that is to be uploaded. */
@@ -22,7 +22,7 @@ WHERE a.batch_id = $1 AND a.batch_line > $2 AND a.status = 'sent'
 ORDER BY a.batch_line LIMIT $3`;
 
 const LOAD = `
-SELECT w.line, ${batchStepColumns}
+SELECT w.line, s.shape, ${batchStepColumns}
 FROM unnest($1::text[], $2::text[], $3::int[]) AS w (job_id, key, line)
 JOIN steps s ON s.job_id = w.job_id AND s.key = w.key JOIN jobs j ON j.id = w.job_id
 LEFT JOIN tenants t ON t.id = j.tenant_id ORDER BY w.line`;
@@ -37,6 +37,10 @@ export async function findLines(
   const found = await database.query<SizedKey & { line: number }>(FIND_KEYS, [batchId, after, limit]);
   const [jobIds, keys] = fittingKeys(found, BYTES_AT_A_TIME);
   const lines = found.slice(0, keys.length).map((each) => each.line);
-  const rows = await database.query<ClaimRow & { line: number }>(LOAD, [jobIds, keys, lines]);
-  return rows.map((row) => ({ line: row.line, step: toBatchStep(row) }));
+  const rows = await database.query<ClaimRow & { line: number; shape: string | null }>(LOAD, [
+    jobIds,
+    keys,
+    lines,
+  ]);
+  return rows.map((row) => ({ line: row.line, step: toBatchStep(row, toPlaceholder(row.shape)) }));
 }

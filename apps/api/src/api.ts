@@ -1,7 +1,7 @@
 import { createBlobStore } from '@millrace/blobs';
 import type { BlobStore } from '@millrace/blobs';
 import { createFindOversize, createFleet } from '@millrace/capacity';
-import { createFindUnembeddable, poolOf } from '@millrace/config';
+import { createFindUnembeddable, createFindUnsampled, poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import type { PlanNode, Service } from '@millrace/contracts';
 import { createKnownDurations, openDatabase } from '@millrace/ledger';
@@ -291,6 +291,8 @@ function createPlanCheck(config: Config): CheckPlan {
   };
   const findOversize = createFindOversize(config, (target) => poolOf(config.pools, target));
   const findUnembeddable = createFindUnembeddable(config);
-  return (plan: PlanNode) =>
-    checkPlan(plan, { limits: config.limits, isKnownTarget, findOversize, findUnembeddable, validators });
+  const findUnsampled = createFindUnsampled(config);
+  const { limits } = config;
+  const options = { limits, isKnownTarget, findOversize, findUnembeddable, findUnsampled, validators };
+  return (plan: PlanNode) => checkPlan(plan, options);
 }

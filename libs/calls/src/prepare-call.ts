@@ -46,6 +46,8 @@ export function prepareCall(step: ClaimedStep, options: PrepareOptions): Prepare
     messages: repair === null ? request.messages : repairMessages(request, repair.answer, repair.feedback),
     output: request.output,
     maxOutputTokens: facts && facts.maxOutput > 0 ? Math.min(wanted, facts.maxOutput) : wanted,
+    ...(request.temperature === undefined ? {} : { temperature: request.temperature }),
+    ...(request.topP === undefined ? {} : { topP: request.topP }),
     ...(step.lane === 'flex' ? { serviceTier: 'flex' as const } : {}),
     ...(embedding ? { embedding: { dimensions: embedding.dimensions } } : {}),
     ...(request.logprobs === true ? { logprobs: true } : {}),

@@ -3,6 +3,7 @@ export type { Config, DegradedMode, PoolConfig, ProviderConfig, RetryPolicy, Rou
 export { configFileSchema } from './config-file.ts';
 export type { ConfigFile } from './config-file.ts';
 export { createFindUnembeddable } from './find-unembeddable.ts';
+export { createFindUnsampled } from './find-unsampled.ts';
 export { loadConfig, loadConfigOrExit } from './load-config.ts';
 export { overlayRoutes } from './overlay-routes.ts';
 export type { LiveRoute, LiveRoutes, LiveTarget } from './overlay-routes.ts';

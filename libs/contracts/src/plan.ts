@@ -89,6 +89,10 @@ const callShape = {
   system: z.string().min(1).optional().meta({ description: 'Liquid template that may use params only.' }),
   output: outputSchema.optional(),
   max_output_tokens: z.int().min(1).optional(),
+  temperature: z.number().min(0).max(2).optional().meta({
+    description: 'Sent as it is; reasoning models refuse it, and models of Anthropic take none but 1.',
+  }),
+  top_p: z.number().min(0).max(1).optional().meta({ description: 'As `temperature`.' }),
   stream: z.boolean().optional().meta({ description: 'Publish step.delta events while the answer arrives.' }),
   escalate: escalateSchema.optional(),
 };
@@ -177,6 +181,8 @@ export interface CallNode {
   system?: string | undefined;
   output?: { schema: Record<string, unknown>; name?: string | undefined } | undefined;
   max_output_tokens?: number | undefined;
+  temperature?: number | undefined;
+  top_p?: number | undefined;
   stream?: boolean | undefined;
   escalate?: Escalation | undefined;
 }

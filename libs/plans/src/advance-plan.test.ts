@@ -31,6 +31,17 @@ test('a call alone is one step, "call", and its output is the output of the job'
   expect(await ledger.advance()).toEqual({ kind: 'completed', output: 'hello', abandoned: [] });
 });
 
+test('a call asks for the temperature and the top_p of its node', async () => {
+  const ledger = createMemoryLedger({
+    type: 'call',
+    route: 'cheap',
+    prompt: 'x',
+    temperature: 0,
+    top_p: 0.3,
+  });
+  expect(wantedOf(await ledger.advance())[0]?.request).toMatchObject({ temperature: 0, topP: 0.3 });
+});
+
 test('a failed step fails the job with its own error and its key', async () => {
   const ledger = createMemoryLedger(call('x'));
   await ledger.advance();

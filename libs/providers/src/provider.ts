@@ -14,6 +14,9 @@ export interface ProviderCall {
   /** JSON Schema that the answer must fit; the vendor is asked to enforce it where it can. */
   output: { schema: Record<string, unknown>; name: string } | null;
   maxOutputTokens: number;
+  /** Anthropic takes neither: it answers without them. */
+  temperature?: number;
+  topP?: number;
   /**
    * `job/step#fence`, so that an answer can be found at the vendor: sent as
    * `x-client-request-id`. Characters outside printable ASCII are replaced.

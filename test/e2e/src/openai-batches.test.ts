@@ -181,6 +181,36 @@ describe('a batch through the official SDK', () => {
     expect(job).toMatchObject({ type: 'call', lane: 'auto', metadata: { batch_id: batch.id } });
   });
 
+  it('asks for the temperature and the top_p of a line, and tells who refuses them', async () => {
+    const batch = await start([
+      chat('taken', 'Say hello. [[sim:reply=cold]]', {
+        model: 'openai/gpt-4.1-mini',
+        temperature: 0,
+        top_p: 0.5,
+      }),
+      chat('usual', 'Say hello. [[sim:reply=usual]]', { temperature: 1, top_p: 1 }),
+      // A model that reasons: the provider's own refusal is the line's.
+      chat('refused', 'Say hello.', { model: 'openai/gpt-6-luna', temperature: 0 }),
+    ]);
+    const done = await ended(batch.id);
+    expect(done.request_counts).toEqual({ total: 3, completed: 2, failed: 1 });
+    const lines = await linesOf(done.output_file_id);
+    expect(completionOf(lines, 'taken').choices[0]!.message.content).toBe('cold');
+    expect(completionOf(lines, 'usual').choices[0]!.message.content).toBe('usual');
+    const refused = (await linesOf(done.error_file_id)).get('refused')!;
+    expect(refused.response).toMatchObject({
+      status_code: 400,
+      body: { error: { type: 'invalid_request_error' } },
+    });
+
+    const failed = await ended(
+      (await start([chat('x', 'x', { model: 'anthropic/claude-haiku-5-5', temperature: 0 })])).id,
+    );
+    expect(failed.errors!.data).toMatchObject([
+      { line: 1, code: 'invalid_value', param: 'body.temperature' },
+    ]);
+  });
+
   it('runs responses', async () => {
     const batch = await start(
       [

@@ -32,6 +32,16 @@ export function readCount(value: unknown, param: string): number | undefined {
 }
 
 /**
+ * A sampling parameter, at most `most`; undefined when it is absent, null, or 1, which is what happens anyway. Throws
+ * LineProblem.
+ */
+export function readSampling(value: unknown, param: string, most: number): number | undefined {
+  if (value === undefined || value === null || value === 1) return undefined;
+  if (typeof value === 'number' && value >= 0 && value <= most) return value;
+  throw invalid(param, `a number from 0 to ${most} is expected`);
+}
+
+/**
  * Refuses every member that is not in `known`, unless it is absent, an empty list, or has one of the values in `harmless`
  * that change nothing. Throws LineProblem with the first of them: nothing of a request is dropped in silence.
  */

@@ -1,7 +1,7 @@
 import type { BlobStore } from '@millrace/blobs';
 import { createBlobStore } from '@millrace/blobs';
 import { createFindOversize } from '@millrace/capacity';
-import { createFindUnembeddable, poolOf } from '@millrace/config';
+import { createFindUnembeddable, createFindUnsampled, poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import type { PlanNode, ScalingPlan, Service } from '@millrace/contracts';
 import { createProviders } from '@millrace/calls';
@@ -105,6 +105,7 @@ function createMoveOptions(
   const { limits, setting } = config;
   const findOversize = createFindOversize(config, (target) => poolOf(config.pools, target));
   const findUnembeddable = createFindUnembeddable(config);
+  const findUnsampled = createFindUnsampled(config);
   const told = (work: Promise<unknown>): Promise<void> => work.then(() => undefined, onError);
   const deliver = (deliveryIds: readonly string[]): Promise<void> =>
     told(producer.enqueueDeliveries(deliveryIds.map((deliveryId) => ({ deliveryId, fence: 0, delayMs: 0 }))));
@@ -124,6 +125,7 @@ function createMoveOptions(
         isKnownTarget: () => true,
         findOversize,
         findUnembeddable,
+        findUnsampled,
         validators,
       });
       return check.ok ? [] : check.errors;

@@ -1,5 +1,5 @@
 import type { CallNode } from '@millrace/contracts';
-import { readCount, readFields, readMetadata, refuseOthers } from './body-fields.ts';
+import { readCount, readFields, readMetadata, readSampling, refuseOthers } from './body-fields.ts';
 import type { Fields } from './body-fields.ts';
 import { missing } from './line-problem.ts';
 import { chatMessages, readConversation } from './read-conversation.ts';
@@ -10,18 +10,31 @@ import { readJsonSchema, refuseFormat } from './read-output-format.ts';
 export interface RequestBody extends Conversation {
   output: CallNode['output'];
   maxOutputTokens: number | undefined;
+  temperature: number | undefined;
+  topP: number | undefined;
   metadata: Record<string, string>;
 }
 
-const KNOWN = ['model', 'messages', 'max_completion_tokens', 'max_tokens', 'response_format', 'metadata'];
+const KNOWN = [
+  'model',
+  'messages',
+  'max_completion_tokens',
+  'max_tokens',
+  'response_format',
+  'temperature',
+  'top_p',
+  'metadata',
+];
+
+/** As OpenAI bounds them. */
+export const MOST_TEMPERATURE = 2;
+export const MOST_TOP_P = 1;
 
 /** Values that ask for what happens anyway. */
 const HARMLESS = {
   n: [1],
   stream: [false],
   store: [false],
-  temperature: [1],
-  top_p: [1],
   frequency_penalty: [0],
   presence_penalty: [0],
   logprobs: [false],
@@ -39,6 +52,8 @@ export function readChatBody(body: Fields): RequestBody {
     maxOutputTokens:
       readCount(body['max_completion_tokens'], 'body.max_completion_tokens') ??
       readCount(body['max_tokens'], 'body.max_tokens'),
+    temperature: readSampling(body['temperature'], 'body.temperature', MOST_TEMPERATURE),
+    topP: readSampling(body['top_p'], 'body.top_p', MOST_TOP_P),
     metadata: readMetadata(body['metadata'], 'body.metadata'),
   };
 }

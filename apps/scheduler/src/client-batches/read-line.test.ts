@@ -100,8 +100,17 @@ describe('a line', () => {
     expect(respond({ store: false, truncation: 'disabled', tool_choice: 'auto' }).plan).toEqual(plan);
   });
 
+  it('asks for the temperature and the top_p that it names', () => {
+    for (const { plan } of [chat({ temperature: 0, top_p: 0.3 }), respond({ temperature: 0, top_p: 0.3 })]) {
+      expect(plan).toMatchObject({ temperature: 0, top_p: 0.3 });
+    }
+    expect(chat({ temperature: null }).plan).not.toHaveProperty('temperature');
+  });
+
   it.each([
-    [{ temperature: 0.2 }, 'body.temperature'],
+    [{ temperature: 2.1 }, 'body.temperature'],
+    [{ temperature: '0' }, 'body.temperature'],
+    [{ top_p: 1.5 }, 'body.top_p'],
     [{ tools: [{}] }, 'body.tools'],
     [{ n: 3 }, 'body.n'],
     [{ stream: true }, 'body.stream'],

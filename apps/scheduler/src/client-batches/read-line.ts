@@ -126,6 +126,8 @@ function toCall(reference: Reference, body: RequestBody): LinePlan {
       ...(system === undefined ? {} : { system: shieldsSystem ? '{{ params.system }}' : system }),
       ...(body.output === undefined ? {} : { output: body.output }),
       ...(body.maxOutputTokens === undefined ? {} : { max_output_tokens: body.maxOutputTokens }),
+      ...(body.temperature === undefined ? {} : { temperature: body.temperature }),
+      ...(body.topP === undefined ? {} : { top_p: body.topP }),
     },
     input: shielded.input(),
     params: shieldsSystem ? { system } : {},

@@ -1,20 +1,28 @@
 import type { CallNode } from '@millrace/contracts';
-import { readCount, readFields, readMetadata, readText, refuseOthers } from './body-fields.ts';
+import { readCount, readFields, readMetadata, readSampling, readText, refuseOthers } from './body-fields.ts';
 import type { Fields } from './body-fields.ts';
 import { missing } from './line-problem.ts';
+import { MOST_TEMPERATURE, MOST_TOP_P } from './read-chat-body.ts';
 import type { RequestBody } from './read-chat-body.ts';
 import { readConversation, responseItems } from './read-conversation.ts';
 import { readJsonSchema, refuseFormat } from './read-output-format.ts';
 
-const KNOWN = ['model', 'input', 'instructions', 'max_output_tokens', 'text', 'metadata'];
+const KNOWN = [
+  'model',
+  'input',
+  'instructions',
+  'max_output_tokens',
+  'text',
+  'temperature',
+  'top_p',
+  'metadata',
+];
 
 /** Values that ask for what happens anyway. */
 const HARMLESS = {
   stream: [false],
   background: [false],
   store: [false],
-  temperature: [1],
-  top_p: [1],
   truncation: ['disabled'],
   parallel_tool_calls: [true],
   tool_choice: ['auto', 'none'],
@@ -38,6 +46,8 @@ export function readResponsesBody(body: Fields): RequestBody {
     ...conversation,
     output: readTextFormat(body['text']),
     maxOutputTokens: readCount(body['max_output_tokens'], 'body.max_output_tokens'),
+    temperature: readSampling(body['temperature'], 'body.temperature', MOST_TEMPERATURE),
+    topP: readSampling(body['top_p'], 'body.top_p', MOST_TOP_P),
     metadata: readMetadata(body['metadata'], 'body.metadata'),
   };
 }

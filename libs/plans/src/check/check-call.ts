@@ -17,11 +17,26 @@ export function checkCall(checker: PlanChecker, node: CallNode, path: string): v
     const at = joinPath(path, 'max_output_tokens');
     checker.problems.add('validation_failed', at, `at most ${maxOutputTokens} may be asked for`);
   }
+  checkSampling(checker, node, path);
   checkSize(checker, node, path, [
     node.prompt ?? '',
     node.system ?? '',
     ...(node.messages ?? []).map(({ content }) => content),
   ]);
+}
+
+/** 1 is what every vendor does anyway. */
+const USUAL_SAMPLING = 1;
+
+/** Where nobody could answer as it is asked for, the call is refused instead of being answered otherwise. */
+function checkSampling({ findUnsampled, problems }: PlanChecker, node: CallNode, path: string): void {
+  const asked = (['temperature', 'top_p'] as const).filter(
+    (name) => node[name] !== undefined && node[name] !== USUAL_SAMPLING,
+  );
+  if (asked.length === 0) return;
+  const reason = findUnsampled?.({ route: node.route, model: node.model }) ?? null;
+  if (reason === null) return;
+  for (const name of asked) problems.add('validation_failed', joinPath(path, name), reason);
 }
 
 /** One call that no minute of its limits can hold would wait for ever. */

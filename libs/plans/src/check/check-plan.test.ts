@@ -24,6 +24,25 @@ const problem = (plan: unknown, limits: Partial<typeof defaultRequestLimits> = {
   return { code: result.code, errors: result.errors.map(({ path, message }) => `${path}: ${message}`) };
 };
 
+test('sampling that nobody behind a route could do is refused by name, what happens anyway is not', () => {
+  const asked = (more: object) =>
+    checkPlan(planNodeSchema.parse(call(more)), {
+      limits: defaultRequestLimits,
+      isKnownTarget: () => true,
+      findUnsampled: ({ route }) => (route === 'cheap' ? 'nobody does' : null),
+    });
+  expect(asked({ temperature: 0.2, top_p: 0.5 })).toMatchObject({
+    ok: false,
+    code: 'validation_failed',
+    errors: [
+      { path: 'temperature', message: 'nobody does' },
+      { path: 'top_p', message: 'nobody does' },
+    ],
+  });
+  expect(asked({ temperature: 1, top_p: 1 }).ok).toBe(true);
+  expect(asked({ temperature: 0, route: 'other' }).ok).toBe(true);
+});
+
 test('a good plan is accepted with its depth and its number of nodes', () => {
   const plan = {
     type: 'map_reduce',

@@ -30,6 +30,8 @@ export function renderCall(run: Run, node: CallNode, scope: Scope): StepRequest 
     messages: renderMessages(run, node, scope),
     output: node.output ? { schema: node.output.schema, name: node.output.name ?? 'output' } : null,
     maxOutputTokens: node.max_output_tokens ?? run.limits.defaultMaxOutputTokens,
+    ...(node.temperature === undefined ? {} : { temperature: node.temperature }),
+    ...(node.top_p === undefined ? {} : { topP: node.top_p }),
     stream: node.stream ?? false,
   };
 }

@@ -60,6 +60,12 @@ describe('what is sent', () => {
     });
   });
 
+  test('sampling parameters stay behind where another target of the route may have taken them', async () => {
+    server.script = streams(fixture('anthropic/completed'));
+    await provider.call(aCall({ temperature: 0, topP: 0.3 }), hooks());
+    for (const name of ['temperature', 'top_p']) expect(server.seen[0]!.body).not.toHaveProperty(name);
+  });
+
   test('a schema goes into output_config, closed, with unenforced bounds as description; no tool is forced', async () => {
     server.script = streams(fixture('anthropic/completed'));
     const schema = {

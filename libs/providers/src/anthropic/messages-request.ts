@@ -13,7 +13,8 @@ export function toMessagesRequest(call: ProviderCall): MessageCreateParamsStream
 
 /**
  * What a call says to the Messages API, in realtime and in a batch. Structured output goes through `output_config.format` only: the newer models refuse a
- * forced tool choice. No sampling parameters: this API version refuses them.
+ * forced tool choice. No sampling parameters, also where they are asked for: this API version refuses them, and a route's target of
+ * another vendor may have taken them.
  */
 export function toMessagesBody(call: ProviderCall): MessageCreateParamsNonStreaming {
   const schema = call.output === null ? null : toAnthropicSchema(call.output.schema);

@@ -68,6 +68,12 @@ describe('what is sent', () => {
     expect(server.seen[0]!.headers).not.toHaveProperty('authorization');
   });
 
+  test('sampling parameters go as they were asked for, zero too', async () => {
+    server.script = streams(fixture('openai-compatible/completed'));
+    await provider.call(aCall({ temperature: 0, topP: 0.3 }), hooks());
+    expect(server.seen[0]!.body).toMatchObject({ temperature: 0, top_p: 0.3 });
+  });
+
   test('a schema goes into response_format', async () => {
     server.script = streams(fixture('openai-compatible/completed'));
     const schema = { type: 'object', properties: { a: { type: 'string' } } };

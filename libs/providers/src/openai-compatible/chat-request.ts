@@ -26,6 +26,8 @@ export function toChatRequest(call: ProviderCall): ChatCompletionCreateParamsStr
           },
         }),
     ...(call.logprobs === true ? { logprobs: true } : {}),
+    ...(call.temperature === undefined ? {} : { temperature: call.temperature }),
+    ...(call.topP === undefined ? {} : { top_p: call.topP }),
     max_tokens: call.maxOutputTokens,
     stream: true,
     stream_options: { include_usage: true },

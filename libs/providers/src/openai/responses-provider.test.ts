@@ -65,6 +65,12 @@ describe('what is sent', () => {
     });
   });
 
+  test('sampling parameters go as they were asked for, zero too', async () => {
+    server.script = streams(fixture('openai/completed'));
+    await provider.call(aCall({ temperature: 0, topP: 0.3 }), hooks());
+    expect(server.seen[0]!.body).toMatchObject({ temperature: 0, top_p: 0.3 });
+  });
+
   test('a schema that satisfies the strict rules is enforced strictly, another one is not', async () => {
     server.script = streams(fixture('openai/completed'));
     const closed = {

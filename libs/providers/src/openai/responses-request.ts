@@ -20,7 +20,7 @@ export function toResponsesRequest(call: ProviderCall): ResponseCreateParamsStre
 
 /**
  * What a call says to the Responses API, in realtime and in a batch. `store: false`: results are kept here, not at OpenAI.
- * No sampling parameters: the reasoning models refuse them.
+ * Sampling parameters only as they were asked for: the reasoning models refuse them.
  */
 export function toResponsesBody(call: ProviderCall): ResponseCreateParamsNonStreaming {
   const canEnforce = call.output !== null && hasObjectRoot(call.output.schema);
@@ -45,6 +45,8 @@ export function toResponsesBody(call: ProviderCall): ResponseCreateParamsNonStre
         }
       : {}),
     ...(call.logprobs === true ? { include: ['message.output_text.logprobs' as const] } : {}),
+    ...(call.temperature === undefined ? {} : { temperature: call.temperature }),
+    ...(call.topP === undefined ? {} : { top_p: call.topP }),
     max_output_tokens: Math.max(SMALLEST_OUTPUT, call.maxOutputTokens),
     store: false,
   };

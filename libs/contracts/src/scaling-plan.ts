@@ -29,6 +29,17 @@ const classSchema = z.object({
   arrivals: z.array(z.number()),
 });
 
+const limitSchema = z.object({
+  /** `requests`, `tokens`, `inputTokens`, `outputTokens` (of a minute), or `concurrency`. */
+  dimension: z.string(),
+  /** In force: the vendor's headers may have changed the configured one. */
+  limit: z.number(),
+  /** What our calls hold of it. */
+  used: z.number(),
+  /** What is set aside for others who use the same account. */
+  outside: z.number(),
+});
+
 /** How a pool stands and what it should have. */
 export const poolPlanSchema = z.object({
   /** Calls at a time that the backlog asks for and the limits can feed. */
@@ -43,6 +54,8 @@ export const poolPlanSchema = z.object({
   holdMs: z.number().nullable(),
   /** Calls that leave per second, measured under load, else expected; null when nothing can be told. */
   ratePerSecond: z.number().nullable(),
+  /** The limits as the plan was made by; absent when the book could not be read, or the plan is of an older version. */
+  limits: z.array(limitSchema).optional(),
   classes: z.object({ realtime: classSchema, standard: classSchema, background: classSchema }),
 });
 export type PoolPlan = z.infer<typeof poolPlanSchema>;

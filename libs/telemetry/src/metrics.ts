@@ -39,6 +39,9 @@ export interface Metrics {
   stepsRaised: Counter;
   transportLosses: Counter;
   leader: Gauge;
+  limits: Gauge<'pool' | 'dimension'>;
+  limitUse: Gauge<'pool' | 'dimension'>;
+  limitOutside: Gauge<'pool' | 'dimension'>;
   wantedConcurrency: Gauge<'pool'>;
   grantedConcurrency: Gauge<'pool'>;
   feedableConcurrency: Gauge<'pool'>;
@@ -148,6 +151,12 @@ export function createMetrics(app: string): Metrics {
       'Times that Redis was found to have lost its content.',
     ),
     leader: gauge('scheduler_leader', '1 in the scheduler that leads.'),
+    limits: gauge('limit', 'Limits in force, per minute; calls at a time.', ['pool', 'dimension']),
+    limitUse: gauge('limit_used', 'What our calls hold of the limits.', ['pool', 'dimension']),
+    limitOutside: gauge('limit_outside', 'What others who use the account hold of the limits.', [
+      'pool',
+      'dimension',
+    ]),
     wantedConcurrency: gauge('scaling_wanted_concurrency', 'Calls that should run at a time.', ['pool']),
     grantedConcurrency: gauge('scaling_granted_concurrency', 'Calls that the live workers may run.', [
       'pool',

@@ -30,6 +30,7 @@ const plan: ScalingPlan = {
       running: 2,
       holdMs: 2_000,
       ratePerSecond: 10,
+      limits: [{ dimension: 'requests', limit: 600, used: 550, outside: 40 }],
       classes: {
         realtime: none,
         standard: {
@@ -54,7 +55,7 @@ test('scaling says what is wanted and why as soon as a scheduler plans, and null
   expect(before.body).toMatchObject({
     wanted_processes: null,
     actual_processes: null,
-    pools: { openai: { wanted_concurrency: null, bottleneck: null, wait_seconds: null } },
+    pools: { openai: { wanted_concurrency: null, bottleneck: null, limits: null, wait_seconds: null } },
   });
   await publish(plan);
   let scaling = before.body;
@@ -73,6 +74,7 @@ test('scaling says what is wanted and why as soon as a scheduler plans, and null
     bottleneck: 'backlog',
     calls_per_second: 10,
     call_seconds: 2,
+    limits: [{ dimension: 'requests', limit: 600, used: 550, outside: 40 }],
     wait_seconds: { realtime: 0, standard: 10, background: 10 },
   });
 });

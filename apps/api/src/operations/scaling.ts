@@ -33,6 +33,20 @@ export const scalingSchema = z
         bottleneck: z.enum(bottlenecks).nullable().meta({
           description: 'What decides the wanted concurrency; with `limit` more workers cannot help.',
         }),
+        limits: z
+          .array(
+            z.object({
+              dimension: z.string().meta({
+                description:
+                  '`requests`, `tokens`, `inputTokens` or `outputTokens`, of a minute; `concurrency`, calls at a time.',
+              }),
+              limit: z.number().meta({ description: 'In force; the provider may have changed it.' }),
+              used: z.number().meta({ description: 'What our calls hold of it.' }),
+              outside: z.number().meta({ description: 'Set aside for others who use the account.' }),
+            }),
+          )
+          .nullable()
+          .meta({ description: 'How the limits of the pool stand; empty where nothing is limited.' }),
         calls_per_second: z.number().nullable(),
         call_seconds: z.number().nullable().meta({ description: 'How long a call takes.' }),
         wait_seconds: z.record(z.enum(priorities), z.number().nullable()).nullable().meta({
@@ -107,6 +121,7 @@ function planned(pool: PoolPlan | null) {
     granted_concurrency: pool && pool.granted,
     feedable_concurrency: pool && pool.feedable,
     bottleneck: pool && pool.bottleneck,
+    limits: pool?.limits ?? null,
     calls_per_second: pool && pool.ratePerSecond,
     call_seconds: seconds(pool?.holdMs),
     wait_seconds: pool && {

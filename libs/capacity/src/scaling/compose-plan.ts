@@ -1,6 +1,7 @@
 import { priorities } from '@millrace/contracts';
 import type { PoolPlan, Priority, ScalingPlan, WorkerSign } from '@millrace/contracts';
 import type { PoolReading } from '../book/pool-reading.ts';
+import { dimensions } from '../domain/domain-limits.ts';
 import type { DomainLimits } from '../domain/domain-limits.ts';
 import type { DrainMeter } from './drain-meter.ts';
 import { feedPerSecond } from './feed-rate.ts';
@@ -94,6 +95,7 @@ function planPool(request: PlanRequest, pool: string): PoolPlan {
     running,
     holdMs,
     ratePerSecond,
+    ...(reading === null ? {} : { limits: limitsOf(reading) }),
     classes: byPriority((priority) => {
       const { waiting, arrivals } = of(priority) ?? { waiting: 0, arrivals: [] };
       ahead += waiting;
@@ -105,6 +107,16 @@ function planPool(request: PlanRequest, pool: string): PoolPlan {
       };
     }),
   };
+}
+
+/** Everything that limits a pool, calls at a time included. */
+function limitsOf({ limits, concurrency, underWay }: PoolReading): NonNullable<PoolPlan['limits']> {
+  const perMinute = dimensions.flatMap((dimension) => {
+    const use = limits[dimension];
+    return use ? [{ dimension, limit: use.limit, used: use.used, outside: use.outside }] : [];
+  });
+  if (concurrency === null) return perMinute;
+  return [...perMinute, { dimension: 'concurrency', limit: concurrency, used: underWay, outside: 0 }];
 }
 
 /** Nothing that ends while calls run may mean that they are long; while none runs, that nobody takes them. */

@@ -1,5 +1,6 @@
 import type { StepRequest } from '@millrace/contracts';
 import { describe, expect, it } from 'vitest';
+import { hashRequest } from './hash-request.ts';
 import { readVectors } from './judge-vectors.ts';
 import { asksForVectors, shapeOf } from './shape-of.ts';
 
@@ -56,8 +57,13 @@ describe('the shape of a request', () => {
     expect(asksForVectors(shapeOf(text))).toBe(false);
   });
 
-  it('depends on the dimensions, which a provider could refuse, and not on the words or their number', () => {
+  it('depends on the dimensions and the sampling, which a provider could refuse, and not on the words or their number', () => {
     expect(shapeOf(request(['a', 'b', 'c']))).toBe(shapeOf(request(['x'], { encoding: 'base64' })));
+    for (const sampling of [{ temperature: 0 }, { topP: 0.5 }]) {
+      const sampled = { ...request(['a']), ...sampling };
+      expect(shapeOf(sampled)).not.toBe(shapeOf(request(['a'])));
+      expect(hashRequest(sampled)).not.toBe(hashRequest(request(['a'])));
+    }
     expect(shapeOf(request(['a'], { dimensions: 64 }))).not.toBe(shapeOf(request(['a'])));
   });
 });

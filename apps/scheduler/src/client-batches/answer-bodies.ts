@@ -60,16 +60,20 @@ export function toResponse(line: ClientLineResult): object {
   };
 }
 
-/** The body of an answered `/v1/embeddings` line, as OpenAI writes it. */
-export function toEmbeddings(line: ClientLineResult): object {
-  const vectors = Array.isArray(line.output) ? line.output : [];
-  const toVector = line.encodingFormat === 'float' ? toNumbers : (vector: unknown) => vector;
-  return {
-    object: 'list',
-    data: vectors.map((vector, index) => ({ object: 'embedding', index, embedding: toVector(vector) })),
-    model: modelOf(line),
-    usage: { prompt_tokens: line.inputTokens, total_tokens: line.inputTokens },
-  };
+/**
+ * The body of an answered `/v1/embeddings` line, as OpenAI writes it, but for its `data`: `entries` makes those one at a time, for
+ * 2,048 vectors are tens of megabytes as numbers.
+ */
+export function toEmbeddings(line: ClientLineResult): { body: object; entries: Iterable<object> } {
+  const usage = { prompt_tokens: line.inputTokens, total_tokens: line.inputTokens };
+  return { body: { object: 'list', data: [], model: modelOf(line), usage }, entries: toEntries(line) };
+}
+
+function* toEntries({ output, encodingFormat }: ClientLineResult): Generator<object, void> {
+  const toVector = encodingFormat === 'float' ? toNumbers : (vector: unknown) => vector;
+  for (const [index, vector] of (Array.isArray(output) ? output : []).entries()) {
+    yield { object: 'embedding', index, embedding: toVector(vector) };
+  }
 }
 
 /** 32-bit floats, little endian, in base64. */

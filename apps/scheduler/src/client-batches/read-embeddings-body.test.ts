@@ -85,7 +85,8 @@ it.each([
     reasoningTokens: 0,
     encodingFormat,
   } as const;
-  const text = toResultLine({ ...line, output: [...line.output] as never }, '/v1/embeddings');
+  const text = [...toResultLine({ ...line, output: [...line.output] as never }, '/v1/embeddings')].join('');
+  expect(text).toMatch(/^[^\n]+\n$/);
   expect((JSON.parse(text) as { response: { body: unknown } }).response.body).toEqual({
     object: 'list',
     data: [{ object: 'embedding', index: 0, embedding }],

@@ -1,14 +1,33 @@
 import type { ClientLineResult } from '@millrace/ledger';
 import { toChatCompletion, toEmbeddings, toResponse } from './answer-bodies.ts';
 
-/** A line of an output or error file, in OpenAI's format. */
-export function toResultLine(line: ClientLineResult, endpoint: string): string {
-  if (isAnswered(line)) {
-    return write(line, { status_code: 200, body: toBody(line, endpoint) }, null);
-  }
+/** A line of an output or error file, in OpenAI's format and in pieces: of vectors one at a time. */
+export function* toResultLine(line: ClientLineResult, endpoint: string): Generator<string, void> {
+  if (!isAnswered(line)) yield toMissingAnswer(line);
+  else if (endpoint === '/v1/embeddings') yield* toVectorLine(line);
+  else yield write(line, { status_code: 200, body: toBody(line, endpoint) }, null);
+}
+
+function toMissingAnswer(line: ClientLineResult): string {
   if (line.status === 'expired') return write(line, null, EXPIRED);
   if (line.status === 'cancelled') return write(line, null, CANCELLED);
   return write(line, toRefusal(line), null);
+}
+
+/** No text of a client can hold this: within a JSON string its quotes would be escaped. */
+const NO_DATA = '"data":[]';
+
+function* toVectorLine(line: ClientLineResult): Generator<string, void> {
+  const { body, entries } = toEmbeddings(line);
+  const text = write(line, { status_code: 200, body }, null);
+  const end = text.indexOf(NO_DATA) + NO_DATA.length - 1;
+  yield text.slice(0, end);
+  let separator = '';
+  for (const entry of entries) {
+    yield `${separator}${JSON.stringify(entry)}`;
+    separator = ',';
+  }
+  yield text.slice(end);
 }
 
 /** Whether a line belongs into the output file. */
@@ -17,7 +36,6 @@ export function isAnswered({ status, erased }: ClientLineResult): boolean {
 }
 
 function toBody(line: ClientLineResult, endpoint: string): object {
-  if (endpoint === '/v1/embeddings') return toEmbeddings(line);
   return endpoint === '/v1/responses' ? toResponse(line) : toChatCompletion(line);
 }
 

@@ -21,6 +21,8 @@ export type Validation =
 
 /** OpenAI's limit of requests in a batch. */
 const MAX_LINES = 50_000;
+/** And its limit of texts to embed in all of them (guide "Batch API"). */
+const MAX_INPUTS = 50_000;
 /** A file that is wrong in every line needs no list of fifty thousand. */
 const MAX_PROBLEMS = 100;
 
@@ -40,6 +42,7 @@ export async function validateBatch(batch: ClientBatch, options: ValidateOptions
   const models = new Set<string>();
   const seen = new Set<string>();
   let total = 0;
+  let inputs = 0;
   try {
     for await (const { number, text, isText } of readLines(content.stream, start(options.maxLineBytes))) {
       if (number % 500 === 0 && !options.mayGoOn()) throw new Interrupted();
@@ -49,13 +52,17 @@ export async function validateBatch(batch: ClientBatch, options: ValidateOptions
       }
       try {
         if (!isText) throw new LineProblem('invalid_json_line', 'This line is not valid UTF-8.', null);
-        const { customId, model } = readLine(text, { ...options, endpoint });
+        const { customId, model, plan } = readLine(text, { ...options, endpoint });
+        if (plan.type === 'embed') inputs += [plan.text].flat().length;
         if (models.size < 2) models.add(model);
         refuseDouble(seen, customId);
       } catch (error) {
         if (!(error instanceof LineProblem)) throw error;
         problems.push(error.at(number));
         if (problems.length === MAX_PROBLEMS) break;
+      }
+      if (inputs > MAX_INPUTS) {
+        return failed('too_many_embedding_inputs', `A batch may have ${MAX_INPUTS} texts to embed.`, null);
       }
     }
   } finally {

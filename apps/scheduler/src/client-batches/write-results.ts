@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { BlobStore } from '@millrace/blobs';
 import { createId } from '@millrace/contracts';
 import { crashPoint } from '@millrace/faults';
@@ -19,6 +20,8 @@ export interface WriteResultsOptions {
 /** As OpenAI's, unless the batch says otherwise. */
 const FILE_LIFE_SECONDS = 30 * 86_400;
 const LINES_AT_A_TIME = 200;
+/** What is written between two turns that this process's other work gets. */
+const BYTES_AT_A_TIME = 256 * 1024;
 
 /**
  * Writes the output and error files of a batch none of whose lines is open, and ends it. Whoever does it again after a crash
@@ -70,20 +73,28 @@ function newTally(): Tally {
 async function writeLines(
   blobs: BlobStore,
   fileId: string,
-  lines: AsyncGenerator<string, void>,
+  pieces: AsyncGenerator<string, void>,
 ): Promise<{ id: string; bytes: number } | null> {
-  const first = await lines.next();
+  const first = await pieces.next();
   if (first.done) return null;
-  async function* bytes(line: string): AsyncIterable<Uint8Array> {
-    yield Buffer.from(line);
-    for await (const each of lines) yield Buffer.from(each);
+  async function* bytes(piece: string): AsyncIterable<Uint8Array> {
+    yield Buffer.from(piece);
+    let written = 0;
+    for await (const each of pieces) {
+      const content = Buffer.from(each);
+      yield content;
+      written += content.length;
+      if (written < BYTES_AT_A_TIME) continue;
+      written = 0;
+      await setImmediate();
+    }
   }
   return { id: fileId, ...(await blobs.write(fileId, bytes(first.value))) };
 }
 
 async function* outputLines(batch: ClientBatch, options: WriteResultsOptions): AsyncGenerator<string, void> {
   for await (const line of results(batch, options)) {
-    if (isAnswered(line)) yield toResultLine(line, batch.endpoint);
+    if (isAnswered(line)) yield* toResultLine(line, batch.endpoint);
   }
 }
 
@@ -98,7 +109,7 @@ async function* errorLines(
     count(tally, line);
     if (line.line > batch.expandedLines) noted.add(line.line);
     // Vectors take long to write, and those of the output file are written already.
-    if (!isAnswered(line)) yield toResultLine(line, batch.endpoint);
+    if (!isAnswered(line)) yield* toResultLine(line, batch.endpoint);
   }
   const reason = reasonOfMissing(batch);
   for await (const { number, customId } of missedLines(batch, options)) {

@@ -30,7 +30,7 @@ export function judgeAnswer(context: CallContext, answer: ProviderAnswer): Judge
   const wantsVectors = context.step.request.embedding !== undefined;
   const vectors = wantsVectors ? readVectors(context.step.request, answer) : null;
   if (wantsVectors && vectors === null)
-    return judgeError(context, unusableVectors(context, answer), undefined);
+    return judgeError(context, unusableVectors(context, answer), undefined, answer.serviceTier);
   const happening: Happening =
     vectors === null ? fit(answer, context.step, context.validators) : { kind: 'answered', output: vectors };
   const attempt = toEnd(context, {
@@ -43,11 +43,15 @@ export function judgeAnswer(context: CallContext, answer: ProviderAnswer): Judge
   return { happening, attempt };
 }
 
-/** Judges what a provider's adapter threw. `abortReason` is why we ended the call ourselves, if we did. */
+/**
+ * Judges what a provider's adapter threw. `abortReason` is why we ended the call ourselves, if we did; `tier` is at which price
+ * what it used is billed, where that is known.
+ */
 export function judgeError(
   context: CallContext,
   error: unknown,
   abortReason: AbortReason | undefined,
+  tier: string | null = null,
 ): JudgedCall {
   if (error instanceof CallAborted) {
     const reason = abortReason ?? 'lost';
@@ -73,7 +77,7 @@ export function judgeError(
       providerRequestId: failure.providerRequestId,
       error: { code: failure.code, message: printable(message) },
       ambiguous: retryable && failure.maybeBilled,
-      usage: failure.usage ? bill(context, failure.usage, null, false) : null,
+      usage: failure.usage ? bill(context, failure.usage, tier, false) : null,
     });
     const happening: Happening = retryable
       ? { kind: 'failed', message: printable(message), failure, retryAfterMs: error.retryAfterMs }

@@ -71,7 +71,7 @@ function judge(
   const judged =
     result.kind === 'answered'
       ? judgeAnswer(context, { ...result.answer, serviceTier: 'batch' })
-      : judgeError(context, result.error, undefined);
+      : judgeError(context, result.error, undefined, 'batch');
   const outcome: Outcome =
     standing === 'wanted'
       ? decideOutcome(

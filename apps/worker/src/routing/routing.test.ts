@@ -12,6 +12,7 @@ const LUNA = 'openai/gpt-6-luna';
 const SOL = 'openai/gpt-6.1-sol';
 const HAIKU = 'anthropic/claude-haiku-5-5';
 const SONNET = 'anthropic/claude-sonnet-5-5';
+const OPUS = 'anthropic/claude-opus-5-5';
 
 const config = `pools:
   narrow: {targets: [${SOL}], max_concurrent_calls: 1}
@@ -19,6 +20,7 @@ routes:
   both: {targets: [{target: ${LUNA}}, {target: ${HAIKU}}]}
   narrow: {targets: [{target: ${SOL}}], fallback: [${HAIKU}]}
   waits: {targets: [{target: ${LUNA}}]}
+  alone: {targets: [{target: ${OPUS}}]}
   fails: {targets: [{target: ${LUNA}}], degraded: fail}
   cheapest: {targets: [{target: ${LUNA}}], degraded: {use: ${SONNET}}}
   stale: {targets: [{target: ${LUNA}}], degraded: {stale_for: 1h}}
@@ -171,4 +173,32 @@ describe('a target whose breaker is open', () => {
     expect(await worker.ended(id)).toMatchObject({ status: 'completed', degraded: true });
     expect((await worker.steps(id))[0]).toMatchObject({ target: SONNET, degraded: 'cheapest' });
   });
+
+  it('fails a call with an error that says why when its deadline leaves no time to wait, and lets others wait', async () => {
+    // No probe before the deadline, or it would be back.
+    const policy = { openMs: 60_000, longestOpenMs: 60_000 };
+    const onError = () => undefined;
+    const breakers = createBreakers({ redis: worker.redis, names: worker.names, onError, policy });
+    await Promise.all(Array.from({ length: 20 }, () => breakers.record(OPUS, false)));
+    // Workers go by what they heard of a breaker in the last quarter of a second.
+    await passMs(500);
+    const patient = await worker.submit(call('alone'));
+    const startedAt = performance.now();
+    const hurried = await worker.submit({ ...call('alone'), deadline: '3s' });
+    expect(await worker.ended(hurried)).toMatchObject({
+      status: 'failed',
+      calls: 0,
+      error: {
+        code: 'providers_unavailable',
+        step: 'call',
+        message: expect.stringMatching(/claude-opus-5-5 .*deadline leaves no time/) as string,
+      },
+    });
+    // Until shortly before the deadline the target might have come back.
+    expect(performance.now() - startedAt).toBeGreaterThan(1_000);
+    expect(performance.now() - startedAt).toBeLessThan(4_000);
+    expect((await worker.steps(patient))[0]).toMatchObject({ status: 'pending', attempts: [] });
+    await worker.redis.del(worker.names.breaker(OPUS));
+    expect(await worker.ended(patient, 20_000)).toMatchObject({ status: 'completed', calls: 1 });
+  }, 60_000);
 });

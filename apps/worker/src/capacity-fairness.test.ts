@@ -1,5 +1,6 @@
 import { createBreakers, createCapacityBook } from '@millrace/capacity';
 import type { Breakers, CapacityBook } from '@millrace/capacity';
+import { ensureTenant, updateTenant } from '@millrace/ledger';
 import { joinJournal } from '@millrace/simulator';
 import { waitFor } from '@millrace/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -9,6 +10,8 @@ import type { TestWorker } from './testing/start-test-worker.ts';
 const config = `pools:
   tokens: {targets: ["openai/gpt-6.1-sol"], tokens_per_minute: 100000, burst: 600s, fixed: true}
   moved: {targets: ["openai/gpt-6-luna"], requests_per_minute: 6000}
+  shared: {targets: ["openai/gpt-6-sol"], max_concurrent_calls: 1}
+tiers: {gold: {weight: 4}}
 routes:
   tokens: {targets: [{target: openai/gpt-6.1-sol}]}
   moved: {targets: [{target: openai/gpt-6-luna}]}
@@ -114,4 +117,68 @@ describe('a step that waits in a pool', () => {
     },
     60_000,
   );
+});
+
+describe('tenants that share a pool', () => {
+  /** Which of the tenants' jobs the provider was called for, in this order. */
+  const servedOf = (jobs: ReadonlyMap<string, string>): string[] =>
+    joinJournal(worker.simulator.journal()).flatMap(
+      ({ stepId }) => jobs.get((stepId ?? '').split('/')[0]!) ?? [],
+    );
+
+  it.each([
+    { by: 'a worker', lost: false },
+    { by: 'the scheduler after a loss', lost: true },
+  ])(
+    'get on by the weights of their configured tiers, when $by puts their calls in order',
+    async ({ lost }) => {
+      await ensureTenant(worker.database, 'umbrella');
+      await updateTenant(worker.database, 'umbrella', { tier: 'gold' });
+      const request = { type: 'call', model: 'openai/gpt-6-sol', max_output_tokens: 400 };
+      const holder = await worker.submit({
+        ...{ ...request, prompt: `[[sim:latency=${lost ? 12_000 : 4_000}]] [[sim:reply=last]]` },
+      });
+      const sent = () =>
+        joinJournal(worker.simulator.journal()).some(({ stepId }) => stepId?.startsWith(holder));
+      await waitFor(sent, { what: 'the place to be taken' });
+      const jobs = new Map<string, string>();
+      // The plain tenant comes first, so that it is not first by chance only because of its tier.
+      for (const tenantId of ['acme', 'umbrella']) {
+        const some = Array.from({ length: 20 }, () =>
+          worker.submit({ ...request, prompt: 'Say yes.' }, { tenantId }),
+        );
+        for (const id of await Promise.all(some)) jobs.set(id, tenantId);
+      }
+      const waiting = async (): Promise<number> => {
+        const query = `SELECT count(*)::int AS count FROM steps WHERE pool = 'shared' AND status = 'pending'`;
+        return (await worker.database.query<{ count: number }>(query))[0]!.count;
+      };
+      await waitFor(async () => (await waiting()) === 40, { what: 'all to wait', timeoutMs: 10_000 });
+      if (lost) await loseQueue();
+      expect(servedOf(jobs)).toEqual([]);
+      await waitFor(() => servedOf(jobs).length >= 20, { what: 'half of them', timeoutMs: 40_000 });
+      const gold = servedOf(jobs)
+        .slice(0, 20)
+        .filter((tenant) => tenant === 'umbrella').length;
+      console.log(`${gold} of the first 20 are gold's`);
+      // Four of five, and a few that were handed out before the other tenant's were there.
+      expect(gold).toBeGreaterThanOrEqual(14);
+      expect(gold).toBeLessThan(20);
+      await waitFor(() => servedOf(jobs).length === jobs.size, { what: 'the others', timeoutMs: 40_000 });
+    },
+    120_000,
+  );
+
+  /** Redis forgets what waits in the pool, and how far the tenants have come; the scheduler finds out. */
+  async function loseQueue(): Promise<void> {
+    const { redis, names } = worker;
+    const keys = await redis.keys(`${names.queues}*shared*`);
+    expect(keys.length).toBeGreaterThan(0);
+    await redis.del(keys.concat(names.epoch));
+    const prioritized = () => redis.zcard(`${names.queues}:calls-shared:prioritized`);
+    await waitFor(async () => (await prioritized()) >= 38, {
+      what: 'the scheduler to wake what waits',
+      timeoutMs: 10_000,
+    });
+  }
 });

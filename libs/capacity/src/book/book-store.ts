@@ -121,8 +121,9 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
       const waitMs = Number(answer[1]);
       if (answer[3] === 1) onHighUse();
       const booked: BookedAmount[] = [];
-      for (let at = 4; at < answer.length; at += 6) {
-        const [slice, limit, ownUse, debt, corrected] = answer.slice(at + 1, at + 6).map(Number) as [
+      for (let at = 4; at < answer.length; at += 7) {
+        const [slice, limit, ownUse, debt, corrected, paceMs] = answer.slice(at + 1, at + 7).map(Number) as [
+          number,
           number,
           number,
           number,
@@ -130,7 +131,8 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
           number,
         ];
         const dimension = dimensionOfLetter(String(answer[at]));
-        booked.push({ dimension, amount: amounts[dimension] ?? 0, slice, limit, ownUse, debt, corrected });
+        const amount = amounts[dimension] ?? 0;
+        booked.push({ dimension, amount, slice, limit, ownUse, debt, corrected, paceMs });
       }
       const departBy = asOf + waitMs + (limits.arrivalSpreadMs ?? arrivalSpreadMs);
       const booking: Booking = { pool, id, booked, departsAt: Number(answer[2]), departBy };
@@ -138,13 +140,14 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
     },
 
     async settle(booking, taken, { wasSent, lateMs, isAgain }, limits) {
-      const parameters = booking.booked.flatMap(({ dimension, slice, amount, limit }) => [
+      const parameters = booking.booked.flatMap(({ dimension, slice, amount, limit, paceMs }) => [
         dimensionLetters[dimension],
         slice,
         amount,
         taken[dimension] ?? amount,
         dimension === 'outputTokens' ? 'now' : slice + Math.ceil(lateMs / SLICE_MS),
         limits[dimension] ?? limit,
+        paceMs / limit,
       ]);
       await runScript(redis, settleScript, keysOf(booking.pool).slice(0, 3), [
         booking.id,

@@ -13,6 +13,8 @@ export interface BookedAmount {
   readonly debt: number;
   /** … and by how much that had been corrected. */
   readonly corrected: number;
+  /** The bucket was charged at a pace that lets the whole limit through in this time. */
+  readonly paceMs: number;
 }
 
 /**

@@ -13,7 +13,8 @@ import { waitersLua } from './waiters-lua.ts';
  *
  * The bucket refills at the limit's rate, less what is set aside for others ({@link othersLua}), and holds `burst` ms of it in a quiet domain, a fifth of that in one that is full
  * (else each minute would repeat the burst that the minute before began with). A call larger than the bucket leaves when
- * it is full and puts it into debt. A book that is younger than a window starts nearly without a burst: if Redis has
+ * it is full and puts it into debt, by a window at most: the pace of a bad moment must not hold the next ones up for longer
+ * than the window would. A book that is younger than a window starts nearly without a burst: if Redis has
  * lost it, what was sent before is unknown.
  *
  * Output counts when it has been produced, so a short call may count before a long one that left earlier. It does not wait
@@ -35,7 +36,7 @@ import { waitersLua } from './waiters-lua.ts';
  *
  * Returns {'wait', ms, why, ms until a small call with the whole limit could leave}, {'too_large', dimension, limit} or
  * {'leave', ms, instant, 1 if the domain has been in high use for a window, then for each dimension: name, slice, limit, own
- * use with this call, bucket's debt, corrected by so far}.
+ * use with this call, bucket's debt, corrected by so far, ms in which the pace at which it was charged lets the limit through}.
  */
 export const reserveScript = redisScript(`${bookLua}${othersLua}${waitersLua}
 local LEARNED_MS = 15000
@@ -145,7 +146,7 @@ for _, d in ipairs(all) do
   expire(d, firstSlice(at))
   if isSaver then
     -- What was saved has been charged already, and from now on nobody leaves before this call.
-    d.tat = math.max(at, math.max(d.tat, now) + math.max(0, d.amount - (mine.saved[d.name] or 0)) / d.rate)
+    d.tat = math.max(at, math.max(d.tat, now) + math.min(math.max(0, d.amount - (mine.saved[d.name] or 0)) / d.rate, period))
     largest = math.max(largest, d.amount / d.limit)
   else
     local more = 0
@@ -154,7 +155,7 @@ for _, d in ipairs(all) do
       more = math.max(0, math.min(SAVED_PER_UNIT * d.amount, (saver.want[d.name] or 0) - saved))
       saver.saved[d.name] = saved + more
     end
-    d.tat = math.max(d.tat, at) + (d.amount + more) / d.rate
+    d.tat = math.max(d.tat, at) + math.min((d.amount + more) / d.rate, period)
   end
   d.sum, d.last = d.sum + d.amount, at
   local k = math.floor(at / SLICE)
@@ -164,7 +165,7 @@ for _, d in ipairs(all) do
   isHot = isHot or d.sum + d.aside >= high * d.limit
   local n = #answer
   answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = d.name, k, d.limit, d.sum
-  answer[n + 5], answer[n + 6] = (d.tat - at) * d.rate, d.corrected
+  answer[n + 5], answer[n + 6], answer[n + 7] = (d.tat - at) * d.rate, d.corrected, math.ceil(d.limit / d.rate)
 end
 
 fields[#fields + 1], fields[#fields + 2] = 'left', leave

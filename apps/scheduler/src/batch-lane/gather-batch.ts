@@ -58,17 +58,20 @@ export async function gatherBatch(
     if (candidates.length === 0) break;
     const { lines, refused, full } = fit(dependencies, port, id, candidates, room, line);
     isFull = full;
+    let left = 0;
     for (const [reason, steps] of Map.groupBy(refused, (each) => each.reason)) {
       const wakes = await leaveLane(
         database,
         steps.map(({ step }) => step),
         reason,
       );
+      left += wakes.length;
       dependencies.metrics.batchEscapes.inc({ reason }, wakes.length);
       await tell(dependencies, { wakes });
     }
     if (lines.length === 0) {
-      if (refused.length === 0) break;
+      // Those that somebody has locked would be found again at once.
+      if (left === 0) break;
       continue;
     }
     // Only now: a pool without room would leave an empty batch behind at every look.

@@ -77,6 +77,33 @@ describe('a job that somebody stands still with', () => {
   });
 });
 
+describe('a step that somebody stands still with', () => {
+  it('keeps nobody busy while it cannot ride in a batch, and leaves the lane later', async () => {
+    const job = await lane.addJob();
+    lane.vendor.refuse = () => 'not in batches';
+    let looks = 0;
+    const { database } = lane.dependencies;
+    lane.dependencies.database = {
+      ...database,
+      query(text, values) {
+        looks += 1;
+        if (looks > 100) throw new Error('the collector goes round and round');
+        return database.query(text, values);
+      },
+    };
+    await database.transaction(async (transaction) => {
+      await transaction.query('SELECT FROM steps WHERE job_id = $1 FOR NO KEY UPDATE', [job]);
+      await lane.collect();
+    });
+    expect(await statusOf(job)).toBe('collected');
+    await lane.collect();
+    expect(await lane.ledger.step(job, 'call')).toMatchObject({
+      status: 'pending',
+      lane_reason: 'refused_in_batches',
+    });
+  });
+});
+
 describe('a limit of enqueued tokens', () => {
   it('holds for all targets of its pool together, also in one look', async () => {
     const pool = { name: 'openai', provider: 'openai', targets: [], limits: {} };

@@ -1,12 +1,21 @@
+import { createCapacityBook } from '@millrace/capacity';
+import type { CapacityBook } from '@millrace/capacity';
+import { cancelJob } from '@millrace/ledger';
 import { joinJournal } from '@millrace/simulator';
+import { waitFor } from '@millrace/test-support';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startTestWorker } from './testing/start-test-worker.ts';
+import { startTestWorker, testTenant } from './testing/start-test-worker.ts';
 import type { TestWorker } from './testing/start-test-worker.ts';
 
 /** Two limit groups of one account, and a second vendor without limits. */
 const config = `pools:
   narrow: {targets: ["openai/gpt-6-luna"], max_concurrent_calls: 2}
   small: {targets: ["openai/gpt-6.1-sol"], tokens_per_minute: 2000, requests_per_minute: 600}
+  parked: {targets: ["openai/gpt-6.2-sol"], requests_per_minute: 6000}
+  full: {targets: ["openai/gpt-6-sol"], max_concurrent_calls: 1}
+  spent: {targets: ["openai/gpt-6.1-terra"], requests_per_minute: 10, fixed: true}
+  told: {targets: ["openai/gpt-5.6-sol"], requests_per_minute: 600}
 routes:
   narrow: {targets: [{target: openai/gpt-6-luna}]}
   small: {targets: [{target: openai/gpt-6.1-sol}]}
@@ -14,8 +23,18 @@ routes:
 `;
 
 let worker: TestWorker;
+let book: CapacityBook;
 beforeAll(async () => {
-  worker = await startTestWorker({ config, simulator: { config: { latencyMs: 100 } } });
+  const simulated = { latencyMs: 100, limits: { groups: { 'gpt-5.6-sol': { requests: 300 } } } };
+  worker = await startTestWorker({ config, simulator: { config: simulated } });
+  const domains = new Map([
+    ['parked', { requests: 6_000 }],
+    ['told', { requests: 600 }],
+  ]);
+  const onError = (error: unknown): void => {
+    throw error;
+  };
+  book = createCapacityBook({ redis: worker.redis, names: worker.names, onError, domains });
 });
 afterAll(async () => {
   await worker.stop();
@@ -58,4 +77,135 @@ describe('a pool', () => {
     const [step] = await worker.steps(id);
     expect(step!.attempts.map(({ target }) => target)).toEqual(['anthropic/claude-haiku-5-5']);
   });
+
+  it('takes the limit that an answer of the provider told, in place of the configured one', async () => {
+    const limit = async () => (await book.read('told'))!.limits.requests!.limit;
+    expect(await limit()).toBe(600);
+    const id = await worker.submit({ type: 'call', model: 'openai/gpt-5.6-sol', prompt: 'Say yes.' });
+    expect(await worker.ended(id)).toMatchObject({ status: 'completed', calls: 1 });
+    expect(await limit()).toBe(300);
+  });
+
+  it('that is closed, with a hundred steps in it, holds up no call of another', async () => {
+    await book.park('parked', 20_000);
+    const [waiting] = await Promise.all([
+      submitMany('openai/gpt-6.2-sol', 100),
+      // Another that comes with them, when their steps are placed and looked at for the first time.
+      quickly(() => worker.submit({ type: 'call', model: 'anthropic/claude-haiku-5-5', prompt: 'Say yes.' })),
+    ]);
+    await placed(waiting, 100);
+    for (const model of ['anthropic/claude-haiku-5-5', 'openai/gpt-6-luna']) {
+      await quickly(() => worker.submit({ type: 'call', model, prompt: 'Say yes.' }));
+    }
+    expect(callsOf('gpt-6.2-sol')).toEqual([]);
+    expect(await book.parkedFor('parked')).toBeGreaterThan(0);
+    expect(await worker.ended(waiting, 60_000)).toMatchObject({ status: 'completed', calls: 100 });
+  }, 90_000);
+
+  it('whose places are taken lets five hundred calls wait without a loop over them, and calls the next when there is room', async () => {
+    const holder = await worker.submit({
+      ...{ type: 'call', model: 'openai/gpt-6-sol', prompt: '[[sim:latency=15000]] [[sim:reply=last]]' },
+    });
+    await waitFor(() => callsOf('gpt-6-sol').length === 1, { what: 'the place to be taken' });
+    const waiting = await submitMany('openai/gpt-6-sol', 500);
+    await placed(waiting, 500);
+    await expectRest('full', waiting);
+    expect(callsOf('gpt-6-sol')).toMatchObject([{ end: null }]);
+
+    await worker.ended(holder, 30_000);
+    const endedAt = Date.parse(callsOf('gpt-6-sol')[0]!.end!.at);
+    await waitFor(() => callsOf('gpt-6-sol').length > 1, { what: 'the next call' });
+    expect(Date.parse(callsOf('gpt-6-sol')[1]!.at) - endedAt).toBeLessThan(3_000);
+    await cancelJob(worker.database, testTenant, waiting);
+    await worker.ended(waiting);
+  }, 90_000);
+
+  it('whose minute is spent lets five hundred calls wait without a loop over them, and calls one when it may', async () => {
+    const waiting = await submitMany('openai/gpt-6.1-terra', 500);
+    await placed(waiting, 500);
+    await waitFor(() => callsOf('gpt-6.1-terra').length > 0, { what: 'the first call', timeoutMs: 20_000 });
+    const before = callsOf('gpt-6.1-terra').length;
+    await expectRest('spent', waiting);
+    // Ten a minute is one in six seconds.
+    await waitFor(() => callsOf('gpt-6.1-terra').length > before, { what: 'another', timeoutMs: 10_000 });
+    await cancelJob(worker.database, testTenant, waiting);
+    await worker.ended(waiting);
+  }, 90_000);
 });
+
+/**
+ * What calls that wait for a full pool may cost in a second, however many there are: each of the worker’s 64 places may ask
+ * once in a while, and putting 500 wakes on the queue is part of it. A loop over them would cost thousands.
+ */
+const MOST_CLAIMS = 40;
+const MOST_ON_THE_BOOK = 60;
+const MOST_SCRIPTS = 400;
+
+/** Watches a pool and the calls that wait for it for five seconds. */
+async function expectRest(pool: string, waiting: string): Promise<void> {
+  const WATCHED_MS = 5_000;
+  const scripts = await countScripts(pool);
+  const claimsBefore = await claimsOf(waiting);
+  await pause(WATCHED_MS);
+  const claims = (await claimsOf(waiting)) - claimsBefore;
+  const ran = scripts.end();
+  const perSecond = (count: number): number => (count * 1_000) / WATCHED_MS;
+  const rates = [perSecond(claims), perSecond(ran.book), perSecond(ran.all)] as const;
+  console.log(`${pool}: ${rates[0]} claims/s, ${rates[1]} scripts/s on its book, ${rates[2]} in all`);
+  expect(ran.all).toBeGreaterThan(0);
+  expect(rates[0]).toBeLessThanOrEqual(MOST_CLAIMS);
+  expect(rates[1]).toBeLessThanOrEqual(MOST_ON_THE_BOOK);
+  expect(rates[2]).toBeLessThanOrEqual(MOST_SCRIPTS);
+}
+
+const callsOf = (model: string) =>
+  joinJournal(worker.simulator.journal()).filter((each) => each.model === model);
+
+/** One job with so many calls that nothing but their pool holds back. */
+const submitMany = (model: string, count: number): Promise<string> =>
+  worker.submit({
+    type: 'map_reduce',
+    items: Array.from({ length: count }, (_each, index) => index),
+    map: { type: 'call', model, prompt: 'Say {{ item }}.', max_output_tokens: 20 },
+  });
+
+const placed = (jobId: string, count: number): Promise<void> =>
+  waitFor(
+    async () => {
+      const query = 'SELECT count(*)::int AS count FROM steps WHERE job_id = $1';
+      return (await worker.database.query<{ count: number }>(query, [jobId]))[0]!.count >= count;
+    },
+    { timeoutMs: 20_000, what: 'its steps to be placed' },
+  );
+
+/** Submits a call and expects it to end at once. */
+async function quickly(submit: () => Promise<string>): Promise<void> {
+  const startedAt = performance.now();
+  expect(await worker.ended(await submit())).toMatchObject({ status: 'completed', calls: 1 });
+  expect(performance.now() - startedAt).toBeLessThan(2_000);
+}
+
+/** How often steps of a job were claimed: each claim has a fence of its own. */
+async function claimsOf(jobId: string): Promise<number> {
+  const query = 'SELECT sum(fence)::int AS claims FROM steps WHERE job_id = $1';
+  return (await worker.database.query<{ claims: number }>(query, [jobId]))[0]!.claims;
+}
+
+/** Counts the scripts that Redis runs for this worker from now on, and those among them that work on a pool's book. */
+async function countScripts(pool: string) {
+  const prefix = worker.names.queues.slice(1, -1);
+  const monitor = await worker.redis.monitor();
+  const count = { all: 0, book: 0 };
+  monitor.on('monitor', (_time: string, parameters: string[], source: string) => {
+    if (source === 'lua' || !/^(eval|evalsha|fcall)$/i.test(parameters[0] ?? '')) return;
+    if (!parameters.some((each) => each.includes(prefix))) return;
+    count.all += 1;
+    if (parameters.includes(worker.names.book(pool))) count.book += 1;
+  });
+  return {
+    end() {
+      monitor.disconnect();
+      return count;
+    },
+  };
+}

@@ -22,6 +22,7 @@ export function createProviders(config: Config): {
         apiKey,
         ...(entry.baseUrl === null ? {} : { baseUrl: entry.baseUrl }),
         maxConcurrentSockets: entry.maxConcurrentCalls,
+        minSpacingMs: entry.minSpacingMs,
         tokenizerFactor: (model) =>
           modelFacts(catalogue, { kind, provider: name, model })?.tokenizerFactor ?? 1,
       }),

@@ -14,6 +14,7 @@ const providerSchema = z.strictObject({
   api_key_env: z.string().min(1).optional(),
   webhook_secret_env: z.string().min(1).optional(),
   max_concurrent_calls: z.int().min(1).max(10_000).default(256),
+  min_spacing_ms: z.int().min(0).max(60_000).default(0),
   prices: z
     .record(
       z.string(),

@@ -11,6 +11,8 @@ export interface ProviderConfig {
   /** Signs the webhooks that the provider sends us; null where none are taken. */
   webhookSecret: string | null;
   maxConcurrentCalls: number;
+  /** One process lets at least this time pass between the beginnings of two calls. */
+  minSpacingMs: number;
   /** Prices of models that the catalogue does not know, in USD per million tokens. */
   prices: Record<
     string,

@@ -93,15 +93,19 @@ describe('loadConfig', () => {
       join(directory, 'millrace.config.yaml'),
       `providers:
   local: {kind: openai_compatible, base_url: "http://localhost:11434/v1"}
-  second: {kind: openai, api_key_env: SECOND_KEY}
+  second: {kind: openai, api_key_env: SECOND_KEY, min_spacing_ms: 25}
 routes:
   cheap: {targets: [{target: local/llama}], fallback: [second/gpt-6-luna]}
 retry: {max_attempts: 3, base_delay: 2s}
 `,
     );
     const config = loadConfig({ ...required, SECOND_KEY: 'sk-2' }, directory);
-    expect(config.providers.get('local')).toMatchObject({ kind: 'openai_compatible', apiKey: 'none' });
-    expect(config.providers.get('second')).toMatchObject({ apiKey: 'sk-2' });
+    expect(config.providers.get('local')).toMatchObject({
+      kind: 'openai_compatible',
+      apiKey: 'none',
+      minSpacingMs: 0,
+    });
+    expect(config.providers.get('second')).toMatchObject({ apiKey: 'sk-2', minSpacingMs: 25 });
     expect(config.routes.get('cheap')).toEqual({
       targets: [{ target: 'local/llama', weight: 1 }],
       fallback: ['second/gpt-6-luna'],

@@ -116,6 +116,7 @@ function toProviders(
     apiKey,
     webhookSecret: kind === 'openai' ? setting.OPENAI_WEBHOOK_SECRET : null,
     maxConcurrentCalls: 256,
+    minSpacingMs: 0,
     prices: {},
   });
   const providers = new Map<string, ProviderConfig>([
@@ -139,6 +140,7 @@ function toProviders(
       webhookSecret:
         secretName === undefined ? (known?.webhookSecret ?? null) : (environment[secretName] ?? null),
       maxConcurrentCalls: entry.max_concurrent_calls,
+      minSpacingMs: entry.min_spacing_ms,
       prices: Object.fromEntries(
         Object.entries(entry.prices ?? {}).map(([model, price]) => [
           model,

@@ -10,6 +10,7 @@ const provider = (name: 'openai' | 'anthropic'): ProviderConfig => ({
   apiKey: null,
   webhookSecret: null,
   maxConcurrentCalls: 1,
+  minSpacingMs: 0,
   prices: {},
 });
 const providers = new Map([

@@ -191,6 +191,12 @@ export const settings = {
     ['scheduler'],
     'Longest time between two looks at a provider batch; the first ones come sooner.',
   ),
+  MILLRACE_BATCH_LIST_LAG: setting(
+    duration,
+    '2m',
+    ['scheduler'],
+    'How long a provider’s list of batches may lag behind: before that a submission that broke off is not made again.',
+  ),
   MILLRACE_BATCH_ESCAPE_MARGIN: setting(
     duration,
     '15m',

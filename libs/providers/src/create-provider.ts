@@ -15,7 +15,7 @@ const DEFAULT_IDLE_TIMEOUT_MS = 60_000;
 export function createProvider(options: ProviderOptions): Provider {
   const setup: SendingSetup = {
     provider: options.name,
-    guard: new SocketGuard(options.maxConcurrentSockets),
+    guard: new SocketGuard(options.maxConcurrentSockets, options.minSpacingMs),
     idleTimeoutMs: options.idleTimeoutMs ?? DEFAULT_IDLE_TIMEOUT_MS,
     now: options.now ?? Date.now,
     tokenizerFactor: options.tokenizerFactor ?? (() => 1),

@@ -11,6 +11,8 @@ export interface ProviderOptions {
   apiKey: string;
   /** Requests that this process has open at once; more wait in order. */
   maxConcurrentSockets: number;
+  /** The least time between the beginnings of two of them; default 0. */
+  minSpacingMs?: number;
   /** OpenAI only. */
   organization?: string;
   /** OpenAI only. */

@@ -60,6 +60,17 @@ test('an abort while queued rejects at once, never runs the work, and takes no s
   expect(ran).toBe(false);
 });
 
+test('work begins so far apart as the spacing says, however many slots are free', async () => {
+  const guard = new SocketGuard(8, 40);
+  const startedAt = performance.now();
+  const begunAfter: number[] = [];
+  const work = async () => void begunAfter.push(performance.now() - startedAt);
+  await Promise.all(Array.from({ length: 4 }, () => guard.run(1000, never, work)));
+  expect(begunAfter).toHaveLength(4);
+  // The clock of the spacing counts whole milliseconds.
+  begunAfter.forEach((after, index) => expect(after).toBeGreaterThanOrEqual(40 * index - 2));
+});
+
 test('work that was lost loses its slot after its timeout', async () => {
   const guard = new SocketGuard(1);
   // The expiration is the timeout plus 30 s; a negative timeout shortens the wait of this test.

@@ -8,13 +8,15 @@ export class AbortedInQueue extends Error {}
 
 /**
  * Caps how many requests one provider client has open in this process: Node's fetch opens one socket per concurrent
- * request and knows no limit. The fleet's limits are the capacity book's business, not this guard's.
+ * request and knows no limit. With `minSpacingMs` they also begin at least so far apart, for servers that take a rate but
+ * no burst; a request that was aborted in the queue uses up its turn. The fleet's limits are the capacity book's business,
+ * not this guard's.
  */
 export class SocketGuard {
   readonly #limiter: Bottleneck;
 
-  constructor(maxConcurrent: number) {
-    this.#limiter = new Bottleneck({ maxConcurrent });
+  constructor(maxConcurrent: number, minSpacingMs = 0) {
+    this.#limiter = new Bottleneck({ maxConcurrent, minTime: minSpacingMs });
     skipTimerTurns(this.#limiter);
   }
 

@@ -10,6 +10,9 @@
  * - `outside`, `outsideAt`: what a refusal made us set aside, and when; it fades within a window
  * - `corrected`: what was added to the bucket's debt for others, in all
  * - `counting`: how the vendor counts, 0 for a window, 1 for a bucket
+ *
+ * The clock may go back. A call books 10 s ahead at most, or a twelfth of a window, so a departure that is further ahead
+ * tells of it: then the book is as good as lost, and begins anew. By less, all wait until it has caught up.
  */
 export const bookLua = `
 local SLICE, FORGET_MS = 50, 600000
@@ -17,6 +20,8 @@ local function clock()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
+-- What was noted as of an instant further ahead is of a clock that has gone back since.
+local function furthest(now, period) return now + 20000 + period / 12 end
 -- A dimension from its field.
 local function open(name, field, configured, now)
   local d = {name = name, configured = tonumber(configured), isNew = not field}
@@ -36,7 +41,7 @@ local function close(d)
 end
 -- What is left of what a refusal made us set aside.
 local function fading(d, now, period)
-  if d.outside == 0 then return 0 end
-  return d.outside * math.max(0, 1 - (now - d.outsideAt) / period)
+  if d.outside == 0 or d.outsideAt > furthest(now, period) then return 0 end
+  return d.outside * math.max(0, 1 - math.max(0, now - d.outsideAt) / period)
 end
 `;

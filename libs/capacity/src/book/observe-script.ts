@@ -45,10 +45,12 @@ for i = 3, #ARGV, 10 do
       local theirs = used - own
       -- An account of which we may use a part only has room for others.
       theirs = theirs > doubt and math.max(0, theirs + doubt - math.max(0, told - d.limit)) or 0
+      local o = others[d.name]
+      if isYetToCome(seen, now, period) then seen, o = 0, nil end
+      seen = math.min(seen, now)
       -- An answer of a call that left long before another's is of yesterday.
       if at > seen - period / 240 then
         local asOf = math.max(at, seen)
-        local o = others[d.name]
         if o and asOf - o.at > period then o = nil end
         local more = theirs - (o and heldByOthers(o, asOf, period) or 0)
         if o or more > 0 then

@@ -8,11 +8,13 @@
  * Aside is set what is known, and what comes until somebody tells again at the pace of the three whole parts before, the
  * slowest of them: a burst is no pace. Where that pace goes on for a window, others will hold a window's worth of it; it is set
  * aside ahead, up to as much again as is known, because those who are refused for want of room count, too, and no header tells of them.
- * A window without a word, and nothing is known.
+ * A window without a word, and nothing is known. So it is, too, where the word is of an instant that is more than a part
+ * ahead: the clock has gone back.
  */
 export const othersLua = `
 local PARTS = 12
 local function openOthers(text) return text and cmsgpack.unpack(text) or {} end
+local function isYetToCome(at, now, period) return at > now + period / PARTS end
 -- The part of a time, and how much of it had passed by then.
 local function partOf(at, period)
   local part = at * PARTS / period
@@ -21,7 +23,7 @@ end
 -- What others hold of the window that ends at a time.
 local function heldByOthers(o, at, period)
   local now, passed = partOf(at, period)
-  local back, held = now - partOf(o.at, period), 0
+  local back, held = math.max(0, now - partOf(o.at, period)), 0
   for i = 1, PARTS + 1 - back do
     held = held + o[i] * (i + back > PARTS and 1 - passed or 1)
   end
@@ -34,7 +36,7 @@ end
 -- Takes it that others have sent more than known, since an instant and until another.
 local function noteOthers(o, more, since, at, period)
   local now, passed = partOf(at, period)
-  local back = o and now - partOf(o.at, period) or PARTS + 1
+  local back = o and math.max(0, now - partOf(o.at, period)) or PARTS + 1
   local parts = {at = o and math.max(o.at, at) or at}
   for i = 1, PARTS + 1 do parts[i] = i > back and o[i - back] or 0 end
   if more <= 0 then return parts end
@@ -54,7 +56,7 @@ end
 -- What is set aside for others now.
 local function setAside(d, others, now, period)
   local refused, o = fading(d, now, period), others[d.name]
-  if not o or now - o.at >= period then return refused end
+  if not o or now - o.at >= period or isYetToCome(o.at, now, period) then return refused end
   local held, pace = heldByOthers(o, now, period), paceOfOthers(o, period)
   local unseen = pace * math.min(math.max(0, now - o.at) + period / 60, period)
   return math.max(refused, held + unseen, math.min(pace * period, 2 * held))

@@ -1,6 +1,7 @@
 import { bookLua } from './book-lua.ts';
 import { othersLua } from './others-lua.ts';
 import { redisScript } from './run-script.ts';
+import { slowDownLua } from './slow-down-lua.ts';
 import { waitersLua } from './waiters-lua.ts';
 
 /**
@@ -11,7 +12,8 @@ import { waitersLua } from './waiters-lua.ts';
  * instant of the booking before, so the slices that had run out then never count again: a booking looks at a slice once.
  * Slices of 50 ms are taken as if all had happened at their end.
  *
- * The bucket refills at the limit's rate, less what is set aside for others ({@link othersLua}), and holds `burst` ms of it in a quiet domain, a fifth of that in one that is full
+ * The bucket refills at the limit's rate, less what is set aside for others ({@link othersLua}) or given up because the vendor
+ * asked to slow down ({@link slowDownLua}), and holds `burst` ms of it in a quiet domain, a fifth of that in one that is full
  * (else each minute would repeat the burst that the minute before began with). A call larger than the bucket leaves when
  * it is full and puts it into debt, by a window at most: the pace of a bad moment must not hold the next ones up for longer
  * than the window would. A book that is younger than a window starts nearly without a burst: if Redis has
@@ -38,7 +40,7 @@ import { waitersLua } from './waiters-lua.ts';
  * {'leave', ms, instant, 1 if the domain has been in high use for a window, then for each dimension: name, slice, limit, own
  * use with this call, bucket's debt, corrected by so far, ms in which the pace at which it was charged lets the limit through}.
  */
-export const reserveScript = redisScript(`${bookLua}${othersLua}${waitersLua}
+export const reserveScript = redisScript(`${bookLua}${othersLua}${slowDownLua}${waitersLua}
 local LEARNED_MS = 15000
 local book, window, leases = KEYS[1], KEYS[2], KEYS[3]
 local horizon, lease, period = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -51,17 +53,25 @@ if pause > 0 then return {'wait', pause, 'parked', pause} end
 if most >= 0 then
   redis.call('ZREMRANGEBYSCORE', leases, '-inf', now)
   if redis.call('ZCARD', leases) >= most then
+    redis.call('ZREMRANGEBYSCORE', leases, '(' .. furthest(now, period) + lease, '+inf')
+  end
+  if redis.call('ZCARD', leases) >= most then
     local hold = tonumber(redis.call('HGET', book, 'hold') or 2000)
     local wait = math.ceil(math.min(math.max(hold / math.max(most, 1), 20), 1000))
     return {'wait', wait, 'concurrency', wait}
   end
 end
 
-local names = {'born', 'hot', 'left', 'large', 'others'}
+local names = {'born', 'hot', 'left', 'large', 'others', 'slow'}
 for i = 12, #ARGV, 4 do names[#names + 1] = ARGV[i] end
 local state = redis.call('HMGET', book, unpack(names))
+if state[3] and tonumber(state[3]) > furthest(now, period) then
+  redis.call('DEL', book, window)
+  state = {}
+end
 local born = tonumber(state[1]) or now
 local others = openOthers(state[5])
+local allowed = shareAllowed(state[6], now, period)
 local start = math.max(now, tonumber(state[3]) or now)
 local waiters = openWaiters(state[4], ARGV[10], now, period)
 local mine, saver = waiters.mine, waiters.saver
@@ -92,7 +102,7 @@ local function firstSlice(at) return math.floor((at - span) / SLICE) end
 
 local leave, earliest, peers, why, all, want = now, now, now, 'r', {}, {}
 for i = 12, #ARGV, 4 do
-  local d = open(ARGV[i], state[6 + (i - 12) / 4], ARGV[i + 1], now)
+  local d = open(ARGV[i], state[7 + (i - 12) / 4], ARGV[i + 1], now)
   d.amount, d.after, d.read, d.gone = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), {}, {}
   if d.amount > d.configured then return {'too_large', d.name, d.configured} end
   if d.amount > d.limit then return {'wait', LEARNED_MS, d.name, 0} end
@@ -100,8 +110,8 @@ for i = 12, #ARGV, 4 do
   local held = saver and not isSaver and saver.saved[d.name] or 0
   if d.isNew then d.head = firstSlice(now) end
   d.final = math.floor(d.last / SLICE)
-  local aside = setAside(d, others, now, period)
-  d.aside = aside
+  d.aside = setAside(d, others, now, period)
+  local aside = asideWith(d.aside, d.limit, allowed)
   d.rate = paceBeside(d, aside, period)
   local full = math.floor(d.limit - aside)
   local room = math.floor((d.limit - aside) * share)

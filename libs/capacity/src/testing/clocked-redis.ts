@@ -17,6 +17,7 @@ export function withClock(redis: Redis, clock: TestClock, key: string): Redis {
       if command == 'PEXPIRE' then return 1 end
       if command ~= 'PTTL' then return real.call(command, key, ...) end
       local left = (tonumber(real.call('GET', key)) or 0) - now
+      if left <= 0 then real.call('DEL', key) end
       return left > 0 and left or -2
     end}\n`;
   const replaced: Record<string, unknown> = {

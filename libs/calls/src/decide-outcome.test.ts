@@ -179,6 +179,16 @@ describe('a claim without an answer', () => {
       countsAttempt: false,
     });
   });
+  it('of what a newer version asks for is left to the workers of that version, and uses up no attempt', () => {
+    const newer: Happening = { kind: 'unreadable', isNewer: true, places: ['request.tools'] };
+    const outcome = decide(newer);
+    expect(outcome).toMatchObject({ kind: 'retry', countsAttempt: false });
+    expect((outcome as { delayMs: number }).delayMs).toBeGreaterThanOrEqual(5_000);
+    expect(decide({ ...newer, isNewer: false })).toMatchObject({
+      kind: 'fail',
+      error: { code: 'internal_error', message: 'The step cannot be read at request.tools.' },
+    });
+  });
   it('that would wait for long goes to another target, if the route has one', () => {
     const elsewhere = { nextTarget: 'anthropic/x', freeTarget: 'anthropic/x' };
     expect(decide({ kind: 'must_wait', delayMs: 30_000 }, elsewhere)).toMatchObject({

@@ -37,6 +37,8 @@ export function decideOutcome(
         : { kind: 'retry', delayMs: 0, reason: 'lost_answer', countsAttempt: false, parkMs: null };
     case 'deadly':
       return fail('worker_crashed', 'The worker died each time it ran this step.');
+    case 'unreadable':
+      return decideUnreadable(happening, random);
     case 'misplaced':
       return moveToItsPool(situation);
     case 'must_wait':
@@ -98,6 +100,18 @@ function decideMisfit(
     feedback: misfit.feedback,
     fingerprint: misfit.fingerprint,
   };
+}
+
+/** So long a step of a newer version waits for a worker of that version, on average; each look at it costs a claim. */
+const NEWER_DELAY_MS = 10_000;
+
+/** While workers are being replaced an old one leaves to the new ones what only they know; to send a part of it would be wrong. */
+function decideUnreadable(happening: Happening & { kind: 'unreadable' }, random: number): Outcome {
+  if (!happening.isNewer) {
+    return fail('internal_error', `The step cannot be read at ${happening.places.join(', ')}.`);
+  }
+  const delayMs = NEWER_DELAY_MS * (0.5 + random);
+  return { kind: 'retry', delayMs, reason: 'newer_version', countsAttempt: false, parkMs: null };
 }
 
 /** The same target in the pool that it has now: in the old one nobody would keep its limits, or nobody takes calls. */

@@ -23,6 +23,8 @@ export type Happening =
   | { kind: 'lost_answer' }
   /** The worker died too often while it held this step. */
   | { kind: 'deadly' }
+  /** This version cannot read what the step asks, at these places; `isNewer`: another version wrote it, and may be about. */
+  | { kind: 'unreadable'; isNewer: boolean; places: readonly string[] }
   /** The configuration gives its target to another pool than the one that the step waited in. */
   | { kind: 'misplaced' }
   /** The call may not leave yet. */

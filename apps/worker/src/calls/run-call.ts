@@ -114,6 +114,12 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
   const { step } = held;
   if (step.lostAnswer && step.ambiguousPolicy === 'hold') return unsent({ kind: 'lost_answer' });
   if (step.deaths >= dependencies.policy.maxDeaths) return unsent({ kind: 'deadly' });
+  if (step.unreadable) {
+    const { isNewer, places } = step.unreadable;
+    const whose = isNewer ? 'a newer version asks for' : 'does not fit';
+    dependencies.onError(new Error(`step ${step.jobId}/${step.key}: ${whose} ${places.join(', ')}`));
+    return unsent({ kind: 'unreadable', ...step.unreadable });
+  }
   if (mustRunApart(dependencies, held)) {
     return unsent({ kind: 'must_wait', delayMs: WAIT_FOR_OTHER_CALLS_MS * (1 + dependencies.random()) });
   }

@@ -1,27 +1,16 @@
 import { vectorShapeMark } from '@millrace/contracts';
 import type { StepRequest } from '@millrace/contracts';
-import { toClaimedStep } from '../steps/claim-steps.ts';
-import type { ClaimedStep, ClaimRow } from '../steps/claim-steps.ts';
+import type { ClaimedStep } from '../steps/claim-steps.ts';
+import { emptyRequest, toClaimedStep } from '../steps/read-claim.ts';
+import type { ClaimRow } from '../steps/read-claim.ts';
 
 /** What makes a {@link ClaimedStep} of a step that nobody claimed: of `steps s`, `jobs j` and `tenants t`. */
 export const batchStepColumns = `s.job_id, s.key, s.fence, j.tenant_id, j.request_id, j.traceparent, s.priority, s.request,
   s.route, s.target, s.pool, s.lane, s.spent_targets, s.target_attempts, s.attempts, s.repairs, s.deaths, s.repair,
   false AS lost_answer, coalesce(t.ambiguous_policy, 'retry') AS ambiguous_policy, j.deadline_at, j.max_cost_micro_usd, s.created_at`;
 
-/** Stands for the request of a step whose content was erased meanwhile: what its line cost is still booked. */
-const ERASED: StepRequest = {
-  kind: 'call',
-  route: null,
-  model: null,
-  system: null,
-  messages: [{ role: 'user', content: '' }],
-  output: null,
-  maxOutputTokens: null,
-  stream: false,
-};
-
 /** Maps a row of {@link batchStepColumns}. `erased` stands for a request that is gone. */
-export function toBatchStep(row: ClaimRow, erased: StepRequest = ERASED): ClaimedStep {
+export function toBatchStep(row: ClaimRow, erased: StepRequest = emptyRequest): ClaimedStep {
   return toClaimedStep({ ...row, request: row.request ?? erased });
 }
 
@@ -33,7 +22,7 @@ export function toPlaceholder(shape: string | null): StepRequest {
   const messages = [{ role: 'user' as const, content: 'erased' }];
   const asksForVectors = shape?.startsWith(vectorShapeMark) ?? false;
   return {
-    ...ERASED,
+    ...emptyRequest,
     messages,
     maxOutputTokens: 1,
     ...(asksForVectors ? { embedding: { dimensions: null, encoding: 'base64', single: true } } : {}),

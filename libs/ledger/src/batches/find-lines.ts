@@ -1,5 +1,6 @@
 import type { Queryable } from '../database.ts';
-import type { ClaimedStep, ClaimRow } from '../steps/claim-steps.ts';
+import type { ClaimedStep } from '../steps/claim-steps.ts';
+import type { ClaimRow } from '../steps/read-claim.ts';
 import { batchStepColumns, fittingKeys, toBatchStep, toPlaceholder } from './batch-step.ts';
 import type { SizedKey } from './batch-step.ts';
 

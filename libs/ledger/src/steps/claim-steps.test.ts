@@ -135,6 +135,77 @@ describe('a claim', () => {
   });
 });
 
+describe('a claim of steps among which one cannot be read', () => {
+  const damaged = async (key: string, request: string, repair: string | null = null): Promise<string> => {
+    const jobId = await ledger.addJob({}, ['before', key, 'later']);
+    await database.query('UPDATE steps SET request = $3, repair = $4 WHERE job_id = $1 AND key = $2', [
+      jobId,
+      key,
+      request,
+      repair,
+    ]);
+    return jobId;
+  };
+  const request = {
+    ...{ kind: 'call', route: null, model: 'openai/any', system: null, output: null, maxOutputTokens: 1 },
+    ...{ messages: [{ role: 'user', content: 'p' }], stream: false },
+  };
+
+  it.each([
+    ['whose request does not fit', { ...request, messages: [] }, null, 'request.messages'],
+    ['whose repair does not fit', request, { answer: 'a' }, 'repair.feedback'],
+  ])('brings all of them, and says which one it is: %s', async (_, asked, repair, place) => {
+    const jobId = await damaged('broken', JSON.stringify(asked), repair && JSON.stringify(repair));
+    const claimed = await claim(jobId, ['before', 'broken', 'later']);
+    expect(claimed.map((step) => step.key).toSorted()).toEqual(['before', 'broken', 'later']);
+    const faulty = claimed.filter((step) => step.unreadable);
+    expect(faulty).toMatchObject([{ key: 'broken', fence: 1, unreadable: { isNewer: false } }]);
+    expect(faulty[0]!.unreadable!.places).toContain(place);
+  });
+
+  it.each([
+    ['a field', { ...request, tools: [] }, 'request.tools'],
+    [
+      'a field inside',
+      { ...request, messages: [{ role: 'user', content: 'p', image: 'i' }] },
+      'request.messages.0.image',
+    ],
+    ['a field, and one that changed', { ...request, messages: null, parts: [] }, 'request.parts'],
+  ])('knows what a newer version wrote, which has %s more', async (_, asked, place) => {
+    const jobId = await damaged('newer', JSON.stringify(asked));
+    const claimed = await claim(jobId, ['before', 'newer', 'later']);
+    expect(claimed).toHaveLength(3);
+    const newer = claimed.find((step) => step.key === 'newer');
+    expect(newer).toMatchObject({ unreadable: { isNewer: true, places: [place] } });
+  });
+});
+
+describe('a claim whose answer got lost', () => {
+  const again = (jobId: string, owner: string) =>
+    claimSteps(database, [{ jobId, key: 's', again: true }], owner, 10_000);
+
+  it('is given once more to its owner, which has not died, and the first one counts for nothing', async () => {
+    const jobId = await ledger.addJob({}, ['s']);
+    const [first] = await claim(jobId, ['s'], 'own');
+    expect(await claim(jobId, ['s'], 'own')).toEqual([]);
+    const [second] = await again(jobId, 'own');
+    expect(second).toMatchObject({ fence: 2, deaths: 0, lostAnswer: false });
+    const accepted = async (step: typeof first) =>
+      (await recordOutcomes(database, [outcome(step!, completed())]))[0]!.accepted;
+    expect(await accepted(first)).toBe(false);
+    expect(await accepted(second)).toBe(true);
+  });
+
+  it('is not given to another worker, nor once its call was sent', async () => {
+    const jobId = await ledger.addJob({}, ['s']);
+    await claim(jobId, ['s'], 'own');
+    expect(await again(jobId, 'other')).toEqual([]);
+    const sent = await ledger.addJob({}, ['s']);
+    await ledger.send(sent, 's');
+    expect(await again(sent, 'a worker')).toEqual([]);
+  });
+});
+
 describe('a lease that has run out', () => {
   it('gives the step to the next claimer with a higher fence, and counts a death', async () => {
     const jobId = await ledger.addJob({}, ['s']);

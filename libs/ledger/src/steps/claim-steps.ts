@@ -1,13 +1,22 @@
-import { stepRequestSchema } from '@millrace/contracts';
 import type { Lane, Priority, StepRequest } from '@millrace/contracts';
-import { z } from 'zod';
 import { LedgerUnavailable, LOCK_NOT_AVAILABLE, sqlState } from '../database.ts';
 import type { Database, Queryable } from '../database.ts';
+import { readClaim } from './read-claim.ts';
+import type { ClaimRow, Unreadable } from './read-claim.ts';
 
 /** A step by its place: the job and the key inside it. */
 export interface StepReference {
   jobId: string;
   key: string;
+}
+
+/** A step that a worker wants. */
+export interface WantedStep extends StepReference {
+  /**
+   * The answer to an earlier claim of this process got lost: where the ledger says that it has the step, it is given to it
+   * once more. Whatever came of the first claim is refused by its fence.
+   */
+  again?: boolean;
 }
 
 /** The last answer that did not fit the output schema, as the next attempt needs it. */
@@ -26,6 +35,8 @@ export interface ClaimedStep extends StepReference {
   traceparent: string | null;
   priority: Priority;
   request: StepRequest;
+  /** Set when this version cannot read what the step asks: `request` is only a stand-in then, and nothing may be sent. */
+  unreadable?: Unreadable;
   route: string | null;
   target: string;
   pool: string;
@@ -50,13 +61,14 @@ const PATIENCE = "'250ms'";
 
 /** One that waits and is due, or whose holder let its lease run out before it sent anything. */
 const IS_FREE = `(s.status = 'pending' AND s.not_before <= now() + interval '50 milliseconds')
-     OR (s.status = 'claimed' AND s.wake_at < now())`;
+     OR (s.status = 'claimed' AND (s.wake_at < now() OR w.again AND s.owner = $3))`;
 
 const WANTED = `
 WITH patience AS (
   SELECT set_config('lock_timeout', ${PATIENCE}, true)
 ), wanted AS (
-  SELECT DISTINCT w.job_id, w.key FROM patience, unnest($1::text[], $2::text[]) AS w (job_id, key)
+  SELECT w.job_id, w.key, bool_or(w.again) AS again
+  FROM patience, unnest($1::text[], $2::text[], $5::bool[]) AS w (job_id, key, again) GROUP BY w.job_id, w.key
 )`;
 
 const CLAIM = `
@@ -117,11 +129,11 @@ FROM (SELECT job_id, count(*)::int AS calls FROM lost GROUP BY job_id) AS each W
  *
  * What is free is claimed by one statement; what is left may be lost calls. Steps whose rows are locked at the moment are
  * waited for a little at last: to leave them out would waste their wakes. A process that stands still with locks cannot
- * make the others wait for long.
+ * make the others wait for long. A throw may leave steps claimed only where the connection broke: {@link WantedStep}.
  */
 export async function claimSteps(
   database: Database,
-  references: readonly StepReference[],
+  references: readonly WantedStep[],
   owner: string,
   leaseMs: number,
 ): Promise<ClaimedStep[]> {
@@ -137,8 +149,9 @@ export async function claimSteps(
       claimed = [...claimed, ...more];
     } catch (error) {
       // What is claimed must reach its worker, whatever a later transaction met. The reconciler wakes the rest.
+      if (claimed.length > 0) return claimed;
       const isAway = error instanceof LedgerUnavailable || sqlState(error) === LOCK_NOT_AVAILABLE;
-      if (isAway && (claimed.length > 0 || statement === CLAIM_LOCKED)) return claimed;
+      if (isAway && statement === CLAIM_LOCKED) return claimed;
       throw error;
     }
   }
@@ -152,7 +165,7 @@ function nameOf({ jobId, key }: StepReference): string {
 async function claimBy(
   statement: string,
   transaction: Queryable,
-  references: readonly StepReference[],
+  references: readonly WantedStep[],
   owner: string,
   leaseMs: number,
 ): Promise<ClaimedStep[]> {
@@ -161,73 +174,16 @@ async function claimBy(
     references.map((each) => each.key),
     owner,
     leaseMs,
+    references.map((each) => each.again === true),
   ]);
   await markLost(
     transaction,
     rows.filter((row) => row.lost_answer),
   );
-  return rows.map(toClaimedStep);
+  return rows.map(readClaim);
 }
 
 async function markLost(transaction: Queryable, rows: readonly ClaimRow[]): Promise<void> {
   if (rows.length === 0) return;
   await transaction.query(MARK_LOST, [rows.map((row) => row.job_id), rows.map((row) => row.key)]);
-}
-
-/** What {@link toClaimedStep} reads. */
-export interface ClaimRow {
-  job_id: string;
-  key: string;
-  fence: number;
-  tenant_id: string;
-  request_id: string;
-  traceparent: string | null;
-  priority: Priority;
-  request: unknown;
-  route: string | null;
-  target: string;
-  pool: string;
-  lane: Lane;
-  spent_targets: string[];
-  target_attempts: number;
-  attempts: number;
-  repairs: number;
-  deaths: number;
-  repair: unknown;
-  lost_answer: boolean;
-  ambiguous_policy: 'retry' | 'hold';
-  deadline_at: number | null;
-  max_cost_micro_usd: number | null;
-  created_at: number;
-}
-
-const repairSchema = z.object({ answer: z.string(), feedback: z.string(), fingerprint: z.string() });
-
-/** Maps a row; JSON columns are outside data and are parsed here. */
-export function toClaimedStep(row: ClaimRow): ClaimedStep {
-  return {
-    jobId: row.job_id,
-    key: row.key,
-    fence: row.fence,
-    tenantId: row.tenant_id,
-    requestId: row.request_id,
-    traceparent: row.traceparent,
-    priority: row.priority,
-    request: stepRequestSchema.parse(row.request),
-    route: row.route,
-    target: row.target,
-    pool: row.pool,
-    lane: row.lane,
-    spentTargets: row.spent_targets,
-    targetAttempts: row.target_attempts,
-    attempts: row.attempts,
-    repairs: row.repairs,
-    deaths: row.deaths,
-    repair: row.repair === null ? null : repairSchema.parse(row.repair),
-    lostAnswer: row.lost_answer,
-    ambiguousPolicy: row.ambiguous_policy,
-    deadlineAt: row.deadline_at,
-    maxCostMicroUsd: row.max_cost_micro_usd,
-    createdAt: row.created_at,
-  };
 }

@@ -13,6 +13,8 @@ export interface LaneSettings {
   /** From how many lines on a new shape is tried first. */
   pilotFrom: number;
   longestPollMs: number;
+  /** How long a provider's list of batches may lag behind a creation. */
+  listLagMs: number;
 }
 
 /** All that the batch lane needs. */

@@ -47,6 +47,7 @@ export function openBatchLane(room: LaneRoom): Service[] {
         maxLines: setting.MILLRACE_BATCH_MAX_LINES,
         pilotFrom: setting.MILLRACE_BATCH_PILOT_FROM,
         longestPollMs: setting.MILLRACE_BATCH_POLL_INTERVAL,
+        listLagMs: setting.MILLRACE_BATCH_LIST_LAG,
       },
       now: Date.now,
       random: Math.random,

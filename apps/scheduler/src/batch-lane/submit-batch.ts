@@ -1,4 +1,4 @@
-import { TerminalError } from '@millrace/contracts';
+import { RetryableError, TerminalError } from '@millrace/contracts';
 import { crashPoint, hasDefect } from '@millrace/faults';
 import { prepareCall } from '@millrace/calls';
 import { countOpenLines, findLines, findUnwantedLines, isBatchWanted } from '@millrace/ledger';
@@ -17,9 +17,8 @@ import type { Giving } from './release.ts';
 const LINES_AT_A_TIME = 200;
 /** Our own word for the phase: from here on the vendor may have the batch. */
 const SENDING = 'submitting';
-/** The vendor was asked once and had no such batch. */
+/** The vendor had no such batch when it was asked long enough after, or has refused to create it. */
 const NOT_FOUND = 'not_found';
-const SETTLE_MS = 5_000;
 const LEFT_OUT: Giving = {
   reason: 'left_out',
   message: 'The line was not sent: nothing waited for it any more.',
@@ -43,8 +42,11 @@ export async function submitBatch(
       return note(dependencies, batch, { wakeInMs: dependencies.settings.longestPollMs });
     }
     if (found) return adopt(dependencies, batch, found.batch, found.certain);
-    // What a dying process has sent may still be on its way through the vendor.
-    if (batch.phase === SENDING) return note(dependencies, batch, { phase: NOT_FOUND, wakeInMs: SETTLE_MS });
+    // What a dying process has sent may still be on its way through the vendor, and its list may lag: a second batch would be
+    // paid twice. Steps whose deadline comes near leave meanwhile.
+    if (batch.phase === SENDING) {
+      return note(dependencies, batch, { phase: NOT_FOUND, wakeInMs: dependencies.settings.listLagMs });
+    }
   }
   if (!isRepeated) await leaveOutUnwanted(dependencies, batch);
   if (!(await isBatchWanted(dependencies.database, batch.id))) return abandon(dependencies, port, batch);
@@ -75,9 +77,15 @@ export async function submitBatch(
     await adopt(dependencies, batch, created, true);
   } catch (error) {
     // What may have been created is looked for before anything else is done about it.
-    if (!(error instanceof TerminalError) || error.failure.maybeBilled) throw error;
-    await refused(dependencies, port, { ...batch, handles }, error);
+    if (!isVendorError(error) || error.failure.maybeBilled) throw error;
+    if (error instanceof TerminalError) return refused(dependencies, port, { ...batch, handles }, error);
+    await note(dependencies, batch, { phase: NOT_FOUND, wakeInMs: LEASE_MS });
+    throw error;
   }
+}
+
+function isVendorError(error: unknown): error is TerminalError | RetryableError {
+  return error instanceof TerminalError || error instanceof RetryableError;
 }
 
 async function adopt(

@@ -88,6 +88,7 @@ export async function startChaosStack(options: ChaosStackOptions): Promise<Chaos
       ANTHROPIC_API_KEY: 'sk-chaos-anthropic',
       MILLRACE_BATCH_COLLECT_AGE: '1s',
       MILLRACE_BATCH_POLL_INTERVAL: '1s',
+      MILLRACE_BATCH_LIST_LAG: '5s',
       ...options.environment,
     },
     onLog: ({ source, line }) => {

@@ -25,6 +25,8 @@ export async function withStack<Result>(
     environment: {
       PATH: process.env.PATH,
       HOME: process.env.HOME,
+      // So that `--cpu-prof` reaches the apps.
+      ...(process.env.NODE_OPTIONS === undefined ? {} : { NODE_OPTIONS: process.env.NODE_OPTIONS }),
       MILLRACE_LOG_LEVEL: 'warn',
       SIMULATOR_CONFIG: JSON.stringify(options.simulator ?? {}),
       ...(options.configuration === undefined ? {} : { MILLRACE_CONFIG: configuration }),

@@ -1,13 +1,18 @@
 /**
  * P5: durable calls per second of one worker process at a provider of zero latency, beside the bare vendor SDK in a loop
  * with the same concurrency in one process.
+ *
+ *     npm run bench -- calls [--calls 4000]
  */
+import { parseArgs } from 'node:util';
 import OpenAI from 'openai';
 import pg from 'pg';
 import { withStack } from './bench-stack.ts';
+import { reportFigures } from './report-figures.ts';
 import { submitBacklog } from './submit-backlog.ts';
 
-const CALLS = Number(process.env.BENCH_CALLS ?? 4_000);
+const { values } = parseArgs({ options: { calls: { type: 'string', default: '4000' } } });
+const CALLS = Number(values.calls);
 const CONCURRENCY = 64;
 const PROMPT = 'Say something. [[sim:reply=something]]';
 
@@ -73,4 +78,12 @@ console.log(`bare SDK  ${figures.bare.toFixed(0)} calls/s`);
 console.log(
   `millrace  ${figures.durable.toFixed(0)} durable jobs of one call/s (over the last ${figures.open})`,
 );
-console.log(`ratio: ${(figures.durable / figures.bare).toFixed(2)} (goal ≥ 0.5)`);
+const ratio = figures.durable / figures.bare;
+reportFigures([
+  {
+    what: 'P5 durable jobs of one call/s ÷ calls/s of the bare SDK at the same concurrency',
+    goal: '≥ 0.5',
+    figure: `${ratio.toFixed(2)} (${Math.round(figures.durable).toLocaleString('en')}/s)`,
+    reached: ratio >= 0.5,
+  },
+]);

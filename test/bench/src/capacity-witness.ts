@@ -2,11 +2,19 @@
 export interface Witness {
   /** Requests and tokens let in, per limit and the span looked at; only of limits that are set. */
   used: { requests: number; tokens: number };
-  /** The fullest sliding minute of the whole run, as a share of the limit. */
-  fullest: { requests: number | null; tokens: number | null };
+  /** The fullest sliding window of the whole run, as a share of the limit: of what was let in, which is never above 1 … */
+  letIn: LimitShares;
+  /** … and of all that arrived, refused calls too. */
+  offered: LimitShares;
   refused: number;
   /** By `x-client-request-id`: the instant of arrival. */
   arrivals: Map<string, number>;
+}
+
+/** Null: unlimited. */
+interface LimitShares {
+  requests: number | null;
+  tokens: number | null;
 }
 
 interface JournalledCall {
@@ -19,6 +27,7 @@ interface Usage {
     refused429: number;
     limits: { requests: number | null; tokens: number | null };
     fullestMinute: { requests: number; tokens: number };
+    fullestMinuteOffered: { requests: number; tokens: number };
   }[];
 }
 
@@ -45,12 +54,14 @@ export async function askWitness(
   const [account] = accounts;
   const share = (amount: number | undefined, limit: number | null | undefined): number | null =>
     amount === undefined || limit == null ? null : amount / limit;
+  const shares = (amounts: { requests: number; tokens: number } | undefined): LimitShares => ({
+    requests: share(amounts?.requests, account?.limits.requests),
+    tokens: share(amounts?.tokens, account?.limits.tokens),
+  });
   return {
     used,
-    fullest: {
-      requests: share(account?.fullestMinute.requests, account?.limits.requests),
-      tokens: share(account?.fullestMinute.tokens, account?.limits.tokens),
-    },
+    letIn: shares(account?.fullestMinute),
+    offered: shares(account?.fullestMinuteOffered),
     refused: account?.refused429 ?? 0,
     arrivals,
   };
@@ -59,4 +70,14 @@ export async function askWitness(
 async function ask<Answer>(url: string): Promise<Answer> {
   const response = await fetch(url);
   return (await response.json()) as Answer;
+}
+
+/** The fuller one of two limits; 0 without any. */
+export function fuller({ requests, tokens }: LimitShares): number {
+  return Math.max(requests ?? 0, tokens ?? 0);
+}
+
+/** A share as people read it. */
+export function percent(share: number | null): string {
+  return share === null ? 'unlimited' : `${(share * 100).toFixed(2)} %`;
 }

@@ -2,12 +2,13 @@
  * P8: what the batch lane costs and keeps. 10,000 jobs of one call with a deadline in 24 h; the simulator's bill and journal
  * say in which lane each was answered, how often, and at what price.
  *
- *     node test/bench/src/cheapest-lane.ts [--jobs 10000]
+ *     npm run bench -- cheapest-lane [--jobs 10000]
  */
 import { parseArgs } from 'node:util';
 import { joinBatches, joinJournal, readJournal } from '@millrace/simulator';
 import pg from 'pg';
 import { withStack } from './bench-stack.ts';
+import { reportFigures } from './report-figures.ts';
 import { submitBacklog } from './submit-backlog.ts';
 
 const { values } = parseArgs({ options: { jobs: { type: 'string', default: '10000' } } });
@@ -58,10 +59,24 @@ await withStack(
       Object.values(bill.lanes).reduce((total, lane) => total + Number(lane[of]), 0);
     console.log(`${count} jobs in ${((performance.now() - startedAt) / 1_000).toFixed(0)} s`);
     console.log(`steps by lane: ${rows.map(({ lane, steps }) => `${lane} ${steps}`).join(', ')}`);
-    console.log(
-      `${batches.length} batches, created twice: ${batches.length - new Set(batches.map(({ read }) => read?.customIdsSha256)).size}`,
-    );
-    console.log(`lost: ${count - completed}, answered twice: ${lines.length + calls.length - count}`);
-    console.log(`bill ÷ realtime: ${(sum('costUsd') / sum('standardUsd')).toFixed(4)} (goal 0.50)`);
+    const twiceCreated = batches.length - new Set(batches.map(({ read }) => read?.customIdsSha256)).size;
+    const lost = count - completed;
+    const twiceAnswered = lines.length + calls.length - count;
+    const ratio = sum('costUsd') / sum('standardUsd');
+    reportFigures([
+      {
+        what: `P8 ${count.toLocaleString('en')} calls with a deadline in 24 h: answered in provider batches`,
+        goal: 'all, none lost, none twice',
+        figure: `${lines.length.toLocaleString('en')} in ${batches.length} batches; lost ${lost}, answered twice ${twiceAnswered}, batches twice ${twiceCreated}`,
+        // One call goes ahead to try the shape.
+        reached: lines.length >= count - 1 && lost + twiceAnswered + twiceCreated === 0,
+      },
+      {
+        what: `P8 ${count.toLocaleString('en')} calls with a deadline in 24 h: bill ÷ realtime`,
+        goal: '0.50',
+        figure: ratio.toFixed(4),
+        reached: ratio < 0.505,
+      },
+    ]);
   },
 );

@@ -2,26 +2,29 @@
  * P2: how full a fleet of four worker processes gets a provider's limits. A backlog of jobs of one call with random sizes
  * waits; the simulator counts every sliding minute of 60 s exactly and refuses what is above.
  *
- *     node test/bench/src/utilisation.ts [requests|tokens|both] [--outsider 0.3] [--per-minute 3000] [--seconds 35]
+ *     npm run bench -- utilisation [requests|tokens|both] [--seconds 35] [--per-minute 2400] [--outsider 0.3]
  *
  * A run of 70 s or more looks at the last whole minute, so that starting does not count: that is the proof of P2. The
  * default ends within a minute and looks at all but the first ten seconds: it shows that the fleet keeps the limit's pace
- * and meets no 429, not that a minute which slides never holds more. `--outsider` lets somebody else use that share of the account
- * from second 30 on, which the fleet has to learn from headers; by default for 120 s.
- * The book alone, without the workers around it, and its peers: capacity-utilisation.ts. Prints the share last.
+ * and meets no 429, not that a minute which slides never holds more. (A shorter window needs workers that are told one; a
+ * pool's limits are per minute.) `--outsider` lets somebody else use that share of the account from second 30 on, which the
+ * fleet has to learn from headers; by default for 120 s.
+ * The same load through the book alone, BullMQ's limiter and bottleneck: capacity-utilisation.ts.
  */
 import { parseArgs } from 'node:util';
 import { Redis } from 'ioredis';
 import { withStack } from './bench-stack.ts';
-import { randomTokens, sendCall } from './capacity-call.ts';
-import { askWitness } from './capacity-witness.ts';
+import { randomTokens } from './capacity-call.ts';
+import { askWitness, fuller, percent } from './capacity-witness.ts';
+import { sendFromOutside } from './outsider.ts';
+import { reportFigures } from './report-figures.ts';
 import { submitBacklog } from './submit-backlog.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     outsider: { type: 'string', default: '0' },
-    'per-minute': { type: 'string', default: '3000' },
+    'per-minute': { type: 'string', default: '2400' },
     seconds: { type: 'string' },
   },
 });
@@ -63,7 +66,10 @@ await withStack(
     // A slow intake must not use up the backlog before anybody looks.
     const filling = submitBacklog(stack, backlog - head, callOfRandomSize, 16);
     const endsAt = startedAt + runMs;
-    const outsider = sendFromOutside(simulatorUrl, startedAt + OUTSIDER_FROM_MS, endsAt);
+    const outsider = sendFromOutside(
+      { simulatorUrl, apiKey: 'simulator-needs-no-key' },
+      { perSecond: (perMinute / 60) * outsiderShare, from: startedAt + OUTSIDER_FROM_MS, to: endsAt },
+    );
     await new Promise((resolve) => setTimeout(resolve, endsAt - Date.now()));
     const outside = await outsider;
     await filling;
@@ -82,49 +88,25 @@ await withStack(
     if (outside.sent > 0) print(`the outsider sent ${outside.sent}, of which refused ${outside.refused}`);
     print(`still waiting ${waiting} and delayed ${delayed}`);
     print(`share of the requests used: ${percent(share.requests)}, of the tokens: ${percent(share.tokens)}`);
-    print(
-      `fullest minute: requests ${percent(witness.fullest.requests)}, tokens ${percent(witness.fullest.tokens)}`,
-    );
-    print(`answers 429 to the fleet: ${witness.refused - outside.refused}`);
-    print(`share used: ${Math.max(share.requests ?? 0, share.tokens ?? 0).toFixed(4)} (goal 0.99)`);
+    const { letIn, offered } = witness;
+    print(`fullest minute let in: requests ${percent(letIn.requests)}, tokens ${percent(letIn.tokens)}`);
+    print(`fullest minute offered: requests ${percent(offered.requests)}, tokens ${percent(offered.tokens)}`);
+    const refused = witness.refused - outside.refused;
+    const of = outsiderShare === 0 ? '' : `, an outsider takes ${outsiderShare * 100} %`;
+    reportFigures([
+      {
+        what: `P2 4 workers: share of ${perMinute.toLocaleString('en')} a minute used, ${mode}, the last ${lookedAtMs / 1_000} of ${runMs / 1_000} s${of}`,
+        goal: outsiderShare === 0 ? '≥ 99 %, no 429, no minute above' : '',
+        figure: `${percent(fuller(share))}, ${refused} answers 429, fullest minute offered ${percent(fuller(offered))}`,
+        reached: outsiderShare === 0 ? fuller(share) >= 0.99 && refused === 0 && fuller(offered) <= 1 : null,
+      },
+    ]);
   },
 );
-
-/** Somebody else with the same account, who sends at an even pace and looks at nothing. */
-async function sendFromOutside(
-  simulatorUrl: string,
-  from: number,
-  to: number,
-): Promise<{ sent: number; refused: number }> {
-  const seen = { sent: 0, refused: 0 };
-  if (outsiderShare === 0) return seen;
-  await new Promise((resolve) => setTimeout(resolve, from - Date.now()));
-  const perSecond = (perMinute / 60) * outsiderShare;
-  const calls: Promise<void>[] = [];
-  while (Date.now() < to) {
-    const due = Math.floor(((Date.now() - from) / 1_000) * perSecond);
-    while (seen.sent < due) {
-      seen.sent += 1;
-      const address = { simulatorUrl, apiKey: 'simulator-needs-no-key' };
-      calls.push(
-        sendCall(address, `outsider-${seen.sent}`, 1_000).then(({ status }) => {
-          if (status === 429) seen.refused += 1;
-        }),
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  await Promise.all(calls);
-  return seen;
-}
 
 /** Of what the limit lets in during the time that is looked at. */
 function shareOf(used: number, limit: number): number {
   return used / ((limit * lookedAtMs) / 60_000);
-}
-
-function percent(share: number | null): string {
-  return share === null ? 'unlimited' : `${(share * 100).toFixed(2)} %`;
 }
 
 function print(line: string): void {

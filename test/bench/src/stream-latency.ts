@@ -1,0 +1,80 @@
+/**
+ * P4: what Millrace adds to a token, from the provider to a client. The simulator streams 100 answers at once, each of 100
+ * tokens a second that say when they were written; they go through a worker, Redis and the API to a client process.
+ *
+ *     npm run bench -- stream-latency [--seconds 10] [--streams 100] [--tokens-per-second 100]
+ */
+import { randomUUID } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { headersOf, withStack } from './bench-stack.ts';
+import { reportFigures } from './report-figures.ts';
+import { startStreamClient } from './start-stream-client.ts';
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '10' },
+    streams: { type: 'string', default: '100' },
+    'tokens-per-second': { type: 'string', default: '100' },
+  },
+});
+const streams = Number(values.streams);
+const tokensPerSecond = Number(values['tokens-per-second']);
+const tokens = Number(values.seconds) * tokensPerSecond;
+/** Before the first token: time for all clients to come. */
+const SILENCE_MS = 5_000;
+
+const { received, p50, p99, most } = await withStack(
+  {
+    workers: 1,
+    simulator: { latencyMs: SILENCE_MS, tokensPerSecond },
+    environment: { MILLRACE_WORKER_CONCURRENCY: String(streams) },
+  },
+  async (stack) => {
+    const headers = headersOf(stack);
+    const startedAt = performance.now();
+    const ids = await Promise.all(Array.from({ length: streams }, () => submit(stack.apiUrl, headers)));
+    const client = startStreamClient({
+      urls: ids.map((id) => `${stack.apiUrl}/v1/jobs/${id}/events`),
+      headers,
+      clock: 'wall',
+    });
+    await client.ready;
+    const lateMs = performance.now() - startedAt - SILENCE_MS;
+    if (lateMs > 0) throw new Error(`the clients were ${lateMs.toFixed(0)} ms late`);
+    return client.figures;
+  },
+);
+const sent = streams * tokens;
+const load = `${streams} streams × ${tokensPerSecond} tokens/s`;
+const way = 'P4 through worker, Redis and API: written by the provider → client';
+console.log(`p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms, longest ${most.toFixed(2)} ms`);
+reportFigures([
+  {
+    what: `${way}, ${load}, p99 ÷ 25 ms`,
+    goal: '≤ 1, none lost',
+    figure: `${(p99 / 25).toFixed(2)} (${p99.toFixed(1)} ms), ${sent - received} of ${sent} lost`,
+    reached: p99 <= 25 && received === sent,
+  },
+  {
+    what: `${way}, ${load}, p50 ÷ 2 ms`,
+    goal: '≤ 1',
+    figure: `${(p50 / 2).toFixed(2)} (${p50.toFixed(1)} ms)`,
+    reached: p50 <= 2,
+  },
+]);
+
+async function submit(apiUrl: string, headers: Record<string, string>): Promise<string> {
+  const response = await fetch(`${apiUrl}/v1/jobs`, {
+    method: 'POST',
+    headers: { ...headers, 'idempotency-key': randomUUID() },
+    body: JSON.stringify({
+      type: 'call',
+      model: 'openai/gpt-6-luna',
+      prompt: `Count. [[sim:tokens=${tokens}]] [[sim:stamps]]`,
+      max_output_tokens: tokens,
+      stream: true,
+    }),
+  });
+  if (response.status !== 202) throw new Error(`intake answered ${response.status}`);
+  return ((await response.json()) as { id: string }).id;
+}

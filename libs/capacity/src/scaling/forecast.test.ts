@@ -54,6 +54,16 @@ describe('the forecast of a job', () => {
     expect(forecastJob(two, 'standard', calls)).toEqual({ position: 50, etaMs: 50_500 });
   });
 
+  it('is not made unknown by a call that runs where none has ended yet', () => {
+    const two = planOf({ openai: pool(), anthropic: pool({ holdMs: null, ratePerSecond: null }) });
+    const waiting = { pool: 'openai', waiting: 4, firstAt: 1_000 };
+    const running = { pool: 'anthropic', waiting: 0, firstAt: null };
+    expect(forecastJob(two, 'standard', [waiting, running]).etaMs).toBe(
+      forecastJob(two, 'standard', [waiting]).etaMs,
+    );
+    expect(forecastJob(two, 'standard', [running])).toEqual({ position: 0, etaMs: null });
+  });
+
   it('promises no time where nobody knows the rate, and nothing for pools that nobody plans', () => {
     const still = planOf({ openai: pool({ ratePerSecond: null }) });
     const calls = [{ pool: 'openai', waiting: 1, firstAt: 0 }];

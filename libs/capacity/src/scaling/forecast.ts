@@ -27,11 +27,13 @@ export function forecastJob(plan: ScalingPlan, priority: Priority, calls: readon
     return pool ? [forecastIn(pool, priority, call)] : [];
   });
   if (parts.length === 0) return NOTHING;
-  const etas = parts.map(({ etaMs }) => etaMs);
+  // Calls that run in a pool where none has ended yet tell nothing; what waits elsewhere is nearly always longer.
+  const telling = parts.filter(({ waits, etaMs }) => waits || etaMs !== null);
+  const etas = telling.map(({ etaMs }) => etaMs);
   return {
     // Its next call is the one that has the least before it.
     position: Math.min(...parts.map(({ position }) => position)),
-    etaMs: etas.some((etaMs) => etaMs === null) ? null : Math.max(...etas.map(Number)),
+    etaMs: etas.length === 0 || etas.includes(null) ? null : Math.max(...etas.map(Number)),
   };
 }
 
@@ -49,12 +51,13 @@ function forecastIn(
   pool: PoolPlan,
   priority: Priority,
   { waiting, firstAt }: OpenCalls,
-): { position: number; etaMs: number | null } {
-  if (firstAt === null) return { position: 0, etaMs: pool.holdMs };
+): { waits: boolean; position: number; etaMs: number | null } {
+  if (firstAt === null) return { waits: false, position: 0, etaMs: pool.holdMs };
+  const waits = true;
   const position = positionOf(pool, priority, firstAt);
   const { ratePerSecond, holdMs } = pool;
-  if (ratePerSecond === null || ratePerSecond <= 0 || holdMs === null) return { position, etaMs: null };
-  return { position, etaMs: ((position + waiting - 1) / ratePerSecond) * 1_000 + holdMs };
+  if (ratePerSecond === null || ratePerSecond <= 0 || holdMs === null) return { waits, position, etaMs: null };
+  return { waits, position, etaMs: ((position + waiting - 1) / ratePerSecond) * 1_000 + holdMs };
 }
 
 /** Calls that go before one that came at an instant: every more urgent one, and those of its class that came before it. */

@@ -56,7 +56,8 @@ function forecastIn(
   const waits = true;
   const position = positionOf(pool, priority, firstAt);
   const { ratePerSecond, holdMs } = pool;
-  if (ratePerSecond === null || ratePerSecond <= 0 || holdMs === null) return { waits, position, etaMs: null };
+  if (ratePerSecond === null || ratePerSecond <= 0 || holdMs === null)
+    return { waits, position, etaMs: null };
   return { waits, position, etaMs: ((position + waiting - 1) / ratePerSecond) * 1_000 + holdMs };
 }
 

@@ -76,12 +76,14 @@ function toHooks(log: Logger, metrics: Metrics): BookHooks {
       metrics.limitChanges.inc({ pool, dimension });
       log.info({ event: 'limit_changed', pool, dimension, from, to }, 'the provider named another limit');
     },
-    onRefusal: ({ pool, pauseMs, isFirst, reading }) => {
+    onRefusal: ({ pool, pauseMs, isFirst, slowDown, reading }) => {
       if (!isFirst) return;
       const detail = reading ? JSON.stringify(reading.limits) : undefined;
       log.warn(
         { event: 'refused', pool, retry_after_ms: pauseMs, detail },
-        'a 429 that the book let through',
+        slowDown
+          ? 'the provider asks to slow down: the pool fills half of its limits for a time'
+          : 'a 429 that the book let through',
       );
     },
     onHighUse: ({ pool }) => {

@@ -167,7 +167,8 @@ export async function returnPermit(
   const refused = isRateLimit(happening);
   if (refused) {
     const retryAfterMs = hasDefect('ignore-retry-after') ? null : happening.retryAfterMs;
-    await capacity.reportRefusal(step.pool, retryAfterMs, booking);
+    const slowDown = happening.failure.providerCode === 'slow_down';
+    await capacity.reportRefusal(step.pool, retryAfterMs, booking, { slowDown });
   }
   const usage = attempt.usage === null ? null : toUsage(attempt.usage);
   const { arrivedBy } = sending;

@@ -13,7 +13,7 @@ const request = {
 it('a backlog where output is counted as it is produced is as long as usual answers make it', () => {
   const waitMs = (usual: number | null): number => {
     const limit = { limit: 60_000, used: 60_000, outside: 0, free: 0 };
-    const reading = { limits: { outputTokens: limit }, parkedMs: 0, fullest: 1, concurrency: null };
+    const reading = { limits: { outputTokens: limit }, parkedMs: 0, fullest: 1, share: 1, concurrency: null };
     const size = estimateSize(request as unknown as StepRequest, 1_024, usual);
     return expectedWaitMs(reading as unknown as PoolReading, 10, size, { outputTokens: 60_000 });
   };

@@ -27,7 +27,7 @@ function msPerCall(reading: PoolReading, size: CallSize, limits: DomainLimits): 
   const byLimit = dimensions.map((dimension) => {
     const use = reading.limits[dimension];
     if (!use) return 0;
-    return ((amounts[dimension] ?? 0) * MINUTE_MS) / Math.max(1, use.limit - use.outside);
+    return ((amounts[dimension] ?? 0) * MINUTE_MS) / Math.max(1, (use.limit - use.outside) * reading.share);
   });
   const byPlaces = reading.concurrency === null ? 0 : (reading.meanHoldMs ?? 0) / reading.concurrency;
   return Math.max(byPlaces, ...byLimit);

@@ -13,6 +13,7 @@ const idle: PoolReading = {
   refusals: 0,
   high: false,
   fullest: 1,
+  share: 1,
 };
 const use = (limit: number, outside = 0) => ({ limit, used: 0, outside, free: limit - outside });
 const size = { inputTokens: 100, maxOutputTokens: 500 };

@@ -53,7 +53,11 @@ export interface BookStore {
   ): Promise<{ dimension: Dimension; from: number; to: number }[]>;
   park(pool: string, forMs: number): Promise<void>;
   /** True when the pool was not parked before. */
-  refuse(pool: string, limits: DomainLimits, forMs: number, booking: Booking | undefined): Promise<boolean>;
+  refuse(
+    pool: string,
+    limits: DomainLimits,
+    refusal: { forMs: number; booking: Booking | undefined; slowDown: boolean },
+  ): Promise<boolean>;
   parkedFor(pool: string): Promise<number>;
   read(pool: string, limits: DomainLimits): Promise<PoolReading>;
 }
@@ -207,7 +211,7 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
       await runScript(redis, parkScript, [names.parked(pool)], [parkOf(forMs)]);
     },
 
-    async refuse(pool, limits, forMs, booking) {
+    async refuse(pool, limits, { forMs, booking, slowDown }) {
       const [windowMs] = windowOf(limits);
       const parameters = (booking?.booked ?? []).flatMap(({ dimension, limit, ownUse }) => [
         dimensionLetters[dimension],
@@ -216,9 +220,9 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
       ]);
       const keys = [names.parked(pool), names.book(pool)];
       const burst = limits.burstMs ?? BURST_MS;
-      return (
-        (await runScript(redis, refuseScript, keys, [parkOf(forMs), windowMs, burst, ...parameters])) === 1
-      );
+      const departed = slowDown && booking ? booking.departsAt : -1;
+      const general = [parkOf(forMs), windowMs, burst, departed];
+      return (await runScript(redis, refuseScript, keys, [...general, ...parameters])) === 1;
     },
 
     parkedFor: async (pool) => Math.max(0, await redis.pttl(names.parked(pool))),

@@ -63,9 +63,15 @@ export interface CapacityBook {
   /**
    * A 429 that the book did not prevent: parks the pool until the vendor's time (without one, 1 s), calls that are booked
    * and wait included. With the refused call's booking, before it is settled, the book takes it that the account could
-   * take no more.
+   * take no more. `slowDown`: the vendor asked for a lower rate, so that only half of each limit is filled for 15 minutes,
+   * and more bit by bit within 15 others.
    */
-  reportRefusal(pool: string, retryAfterMs: number | null, booking?: Booking): Promise<void>;
+  reportRefusal(
+    pool: string,
+    retryAfterMs: number | null,
+    booking?: Booking,
+    how?: { slowDown: boolean },
+  ): Promise<void>;
   /** False for a call that is larger than a whole minute of the pool as configured, which can never leave. */
   fits(pool: string, size: CallSize): boolean;
   /** How the pool stands; null when Redis cannot tell. */
@@ -244,12 +250,13 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
       await orElse(store.park(pool, forMs), undefined);
     },
     parkedFor,
-    async reportRefusal(pool, retryAfterMs, booking) {
+    async reportRefusal(pool, retryAfterMs, booking, { slowDown } = { slowDown: false }) {
       const pauseMs = retryAfterMs ?? REFUSAL_PAUSE_MS;
       closings.note(pool, pauseMs);
-      const isFirst = await orElse(store.refuse(pool, limitsOf(pool), pauseMs, booking), false);
+      const refusal = { forMs: pauseMs, booking, slowDown };
+      const isFirst = await orElse(store.refuse(pool, limitsOf(pool), refusal), false);
       const reading = isFirst ? await read(pool) : null;
-      hooks.onRefusal?.({ pool, pauseMs, isFirst, reading });
+      hooks.onRefusal?.({ pool, pauseMs, isFirst, slowDown, reading });
     },
     fits: (pool, size) => misfitOf(size, limitsOf(pool)) === null,
     read,

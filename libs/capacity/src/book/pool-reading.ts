@@ -10,7 +10,7 @@ export interface LimitUse {
   used: number;
   /** Set aside for somebody else who uses the account. */
   outside: number;
-  /** What is left; 0 when more is used than there is. */
+  /** What is left to us; 0 when more is used than there is. */
   free: number;
 }
 
@@ -29,8 +29,10 @@ export interface PoolReading {
   refusals: number;
   /** True when a limit is used above the domain's `highUseShare`. */
   high: boolean;
-  /** The share of the fullest limit that is used, 0 when nothing is limited. */
+  /** The share of the fullest limit that is used or may not be, 0 when nothing is limited. */
   fullest: number;
+  /** What we may fill of what others leave of each limit: 1, and less for half an hour after the vendor asked to slow down. */
+  share: number;
 }
 
 /** Parameters of the read script for a domain. */
@@ -43,21 +45,25 @@ export function readParameters(limits: DomainLimits): (string | number)[] {
 
 /** The answer of the read script as a reading. */
 export function toPoolReading(answer: unknown, limits: DomainLimits): PoolReading {
-  const [parked, underWay, hold, refusals, high, ...rest] = answer as [
+  const [parked, underWay, hold, refusals, high, shareText, ...rest] = answer as [
     number,
     number,
     number,
     number,
     number,
+    string,
     ...(string | number)[],
   ];
+  const share = Number(shareText);
   const uses: Partial<Record<Dimension, LimitUse>> = {};
   for (let at = 0; at < rest.length; at += 4) {
     const [limit, used, outside] = rest.slice(at + 1, at + 4).map(Number) as [number, number, number];
-    const free = Math.max(0, limit - used - outside);
+    const free = Math.max(0, (limit - outside) * share - used);
     uses[dimensionOfLetter(String(rest[at]))] = { limit, used, outside, free };
   }
-  const shares = Object.values(uses).map(({ limit, used, outside }) => (used + outside) / limit);
+  const shares = Object.values(uses).map(
+    ({ limit, used, outside }) => (used + outside + (limit - outside) * (1 - share)) / limit,
+  );
   return {
     limits: uses,
     underWay,
@@ -67,5 +73,6 @@ export function toPoolReading(answer: unknown, limits: DomainLimits): PoolReadin
     refusals,
     high: high === 1,
     fullest: Math.max(0, ...shares),
+    share,
   };
 }

@@ -1,6 +1,5 @@
 import { bookLua } from './book-lua.ts';
 import { redisScript } from './run-script.ts';
-import { slowDownLua } from './slow-down-lua.ts';
 
 /**
  * Ends a booking: frees its place and puts what the call took in the place of what was booked. An amount that the vendor

@@ -15,6 +15,7 @@ const reading: PoolReading = {
   refusals: 0,
   high: false,
   fullest: 0,
+  share: 1,
 };
 const sign = (id: string, pool: Partial<WorkerSign['pools'][string]> = {}): WorkerSign => ({
   id,

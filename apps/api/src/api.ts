@@ -1,12 +1,11 @@
 import { createBlobStore } from '@millrace/blobs';
 import type { BlobStore } from '@millrace/blobs';
-import { createFindOversize, createFleet } from '@millrace/capacity';
-import { createFindUnembeddable, createFindUnsampled, poolOf } from '@millrace/config';
+import { createFleet } from '@millrace/capacity';
+import { poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import type { PlanNode, Service } from '@millrace/contracts';
 import { createKnownDurations, openDatabase } from '@millrace/ledger';
 import type { Database } from '@millrace/ledger';
-import { checkPlan, createOutputValidators } from '@millrace/plans';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
 import { announce } from '@millrace/telemetry';
 import type { Logger, Metrics } from '@millrace/telemetry';
@@ -31,11 +30,12 @@ import { createHttpServer } from './http/http-server.ts';
 import { acceptJob } from './intake/accept-job.ts';
 import { createBackpressure } from './intake/backpressure.ts';
 import { createCheckLane } from './intake/check-lane.ts';
+import { createPlanCheck } from './intake/create-plan-check.ts';
 import { createWakeQueue } from './intake/enqueue-wakes.ts';
+import { openFitsBatch } from './intake/open-fits-batch.ts';
 import { createOpenJobs } from './intake/open-jobs.ts';
 import { poolsOfPlan } from './intake/pools-of-plan.ts';
 import type { PoolsOf } from './intake/pools-of-plan.ts';
-import type { CheckPlan } from './intake/prepare-job.ts';
 import { jobRoutes } from './jobs/job-routes.ts';
 import { createShowJobs, newJobForecast } from './jobs/show-jobs.ts';
 import { createWaitForEnd } from './jobs/wait-for-end.ts';
@@ -94,6 +94,8 @@ export function createApi(
   const currentPlan = () => fleetPlan.current;
   const show = createShowJobs(database, currentPlan);
   const poolsOf = createPoolsOf(config);
+  const durations = createKnownDurations(listing, Date.now);
+  const batching = providersWithBatches(config);
   const wakes = createWakeQueue({ producer, isReady: isTransportReady, metrics, onError });
   const longPoll = createLongPoll({ database, feed, metrics });
   const waitForEnd = createWaitForEnd(longPoll, stopping.signal);
@@ -133,7 +135,12 @@ export function createApi(
         acceptJob: acceptJob({
           database,
           openJobs,
-          backpressure: createBackpressure({ currentPlan, poolsOf, boundMs: config.scaling.boundMs }),
+          backpressure: createBackpressure({
+            currentPlan,
+            poolsOf,
+            fitsBatch: openFitsBatch(config, { durations, batching, onError }),
+            boundMs: config.scaling.boundMs,
+          }),
           show,
           forecastNew: ({ priority, content }) =>
             newJobForecast(
@@ -149,8 +156,8 @@ export function createApi(
             checkPlan: createPlanCheck(config),
             checkLane: createCheckLane({
               targetsOf: (reference) => targetsOf(config, reference),
-              batching: new Set(providersWithBatches(config)),
-              durations: createKnownDurations(listing, Date.now),
+              batching,
+              durations,
               marginMs: setting.MILLRACE_BATCH_ESCAPE_MARGIN,
               onError,
             }),
@@ -277,22 +284,7 @@ function targetsOf({ routes }: Config, { route: name, model }: Parameters<PoolsO
 }
 
 /** Servers of one's own that speak OpenAI's dialect have no batch API that could be relied on. */
-function providersWithBatches({ providers }: Config): string[] {
-  return [...providers.values()].filter(({ kind }) => kind !== 'openai_compatible').map(({ name }) => name);
-}
-
-/** The plan check with this deployment's caps, routes and providers. */
-function createPlanCheck(config: Config): CheckPlan {
-  const validators = createOutputValidators({ maxEntries: 500 });
-  const isKnownTarget = (reference: { route: string } | { model: string }): boolean => {
-    if ('route' in reference) return config.routes.has(reference.route);
-    const slash = reference.model.indexOf('/');
-    return slash > 0 && config.providers.has(reference.model.slice(0, slash));
-  };
-  const findOversize = createFindOversize(config, (target) => poolOf(config.pools, target));
-  const findUnembeddable = createFindUnembeddable(config);
-  const findUnsampled = createFindUnsampled(config);
-  const { limits } = config;
-  const options = { limits, isKnownTarget, findOversize, findUnembeddable, findUnsampled, validators };
-  return (plan: PlanNode) => checkPlan(plan, options);
+function providersWithBatches({ providers }: Config): ReadonlySet<string> {
+  const withBatches = [...providers.values()].filter(({ kind }) => kind !== 'openai_compatible');
+  return new Set(withBatches.map(({ name }) => name));
 }

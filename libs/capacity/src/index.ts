@@ -21,6 +21,8 @@ export type { BreakerPolicy, Breakers, BreakerState, BreakerVerdict } from './br
 export { createFleet } from './fleet/fleet.ts';
 export type { Fleet } from './fleet/fleet.ts';
 export { findPressure } from './scaling/backpressure.ts';
+export { createFitsBatch } from './scaling/fits-batch.ts';
+export type { FitsBatch } from './scaling/fits-batch.ts';
 export { composePlan } from './scaling/compose-plan.ts';
 export { createDrainMeter } from './scaling/drain-meter.ts';
 export { forecastJob, forecastNew } from './scaling/forecast.ts';

@@ -49,5 +49,6 @@ async function lookUp(database: Queryable, key: string): Promise<Identity | null
     scopes: record.scopes,
     maxOpenJobs: tenant?.maxOpenJobs ?? null,
     requestsPerMinute: tenant?.requestsPerMinute ?? null,
+    batchAllowed: tenant?.batchAllowed ?? true,
   };
 }

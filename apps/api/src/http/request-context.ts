@@ -9,6 +9,8 @@ export interface Identity {
   /** The tenant's own limits; null stands for the deployment's default. */
   maxOpenJobs: number | null;
   requestsPerMinute: number | null;
+  /** Whether the tenant's data may lie in a provider's batch. */
+  batchAllowed: boolean;
 }
 
 /** What is known about a request besides what it carries; lives in `response.locals`. */

@@ -96,7 +96,12 @@ async function prepareOrReplay(
 ): Promise<NewJob | { replayOf: string }> {
   try {
     const job = prepareJob(body, origin, options.prepare);
-    options.backpressure(job.priority, job.content.plan as PlanNode);
+    options.backpressure({
+      ...job,
+      plan: job.content.plan as PlanNode,
+      timeLeftMs: job.deadlineAt === null ? null : job.deadlineAt - options.prepare.now(),
+      batchAllowed: auth.batchAllowed,
+    });
     refuseLate(job, options);
     options.openJobs.admit(auth);
     return job;

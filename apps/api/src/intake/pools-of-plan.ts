@@ -1,7 +1,7 @@
 import type { CallNode, EmbedNode, PlanNode } from '@millrace/contracts';
 
 /** Where calls may go: the pools of a route's targets and fallbacks, or of one model. */
-export type PoolsOf = (reference: Pick<CallNode, 'route' | 'model'>) => readonly string[];
+export type PoolsOf = (reference: Pick<CallNode, 'route' | 'model' | 'stream'>) => readonly string[];
 
 /** For each call that a plan may make the pools that can serve it; calls with the same choice once. */
 export function poolsOfPlan(plan: PlanNode, poolsOf: PoolsOf): readonly (readonly string[])[] {

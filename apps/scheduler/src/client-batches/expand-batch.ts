@@ -47,7 +47,8 @@ const PATIENT_MS = 3_600_000;
  * Throws HeldBack when its pools are too far behind, InputMissing, BlobStoreUnavailable, LedgerUnavailable, Interrupted.
  */
 export async function expandBatch(batch: ClientBatch, options: ExpandOptions): Promise<void> {
-  if (!(await hasRoom(batch, options))) return;
+  const { hasRoom: mayBegin, batchAllowed } = await lookAtTenant(batch, options);
+  if (!mayBegin) return;
   const endOfTurn = options.now() + TURN_MS;
   const { expandedLines, expandedBytes } = batch;
   const content = await readInput(batch, expandedBytes, options);
@@ -60,20 +61,32 @@ export async function expandBatch(batch: ClientBatch, options: ExpandOptions): P
     for await (const chunk of inChunks(lines)) {
       if (!options.mayGoOn()) throw new Interrupted();
       if (options.now() >= Math.min(batch.expiresAt, endOfTurn)) return;
-      await expandChunk(batch, chunk, options);
+      const mustWait = isHeldBack(batch, batchAllowed, options);
+      await expandChunk(batch, chunk, mustWait, options);
       // The count costs more than a chunk when there are many; several chunks may pass the limit a little.
       const last = chunk.at(-1)?.number ?? 0;
-      if (last % (CHUNK_LINES * 30) < CHUNK_LINES && !(await hasRoom(batch, options))) return;
+      if (last % (CHUNK_LINES * 30) < CHUNK_LINES && !(await lookAtTenant(batch, options)).hasRoom) return;
     }
   } finally {
     content.stream.destroy();
   }
 }
 
-async function hasRoom(batch: ClientBatch, options: ExpandOptions): Promise<boolean> {
+async function lookAtTenant(
+  batch: ClientBatch,
+  options: ExpandOptions,
+): Promise<{ hasRoom: boolean; batchAllowed: boolean }> {
   const most = options.maxOpenJobsPerTenant;
-  const { open, maxOpenJobs } = await countTenantJobs(options.database, batch.tenantId, most);
-  return open < Math.min(most, maxOpenJobs ?? most);
+  const { open, maxOpenJobs, batchAllowed } = await countTenantJobs(options.database, batch.tenantId, most);
+  return { hasRoom: open < Math.min(most, maxOpenJobs ?? most), batchAllowed };
+}
+
+/** Whether calls must not become jobs of this batch yet. */
+type IsHeldBack = (plans: readonly LineRequest['plan'][]) => boolean;
+
+function isHeldBack(batch: ClientBatch, batchAllowed: boolean, { holdBack, now }: ExpandOptions): IsHeldBack {
+  const job = { priority: priorityOf(batch), timeLeftMs: batch.expiresAt - now(), batchAllowed };
+  return (plans) => holdBack(job, plans);
 }
 
 async function* inChunks(lines: AsyncIterable<FileLine>): AsyncGenerator<FileLine[], void> {
@@ -93,12 +106,13 @@ async function* inChunks(lines: AsyncIterable<FileLine>): AsyncGenerator<FileLin
 async function expandChunk(
   batch: ClientBatch,
   chunk: readonly FileLine[],
+  mustWait: IsHeldBack,
   options: ExpandOptions,
 ): Promise<void> {
   const { database } = options;
   const requests = chunk.map((line) => ({ line, request: readAgain(batch, line, options) }));
   const plans = requests.flatMap(({ request }) => request?.plan ?? []);
-  if (options.holdBack(priorityOf(batch), plans)) throw new HeldBack();
+  if (mustWait(plans)) throw new HeldBack();
   const jobIds = await addClientLines(
     database,
     batch.id,

@@ -1,11 +1,14 @@
+import { createProviders } from '@millrace/calls';
 import { loadConfig } from '@millrace/config';
 import type { ScalingPlan } from '@millrace/contracts';
-import { findOpenClientBatches } from '@millrace/ledger';
+import { findOpenClientBatches, updateTenant } from '@millrace/ledger';
+import type { Database } from '@millrace/ledger';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createBatchSlots } from './batch-slots.ts';
-import { createHoldBack } from './hold-back.ts';
+import { HeldBack, createHoldBack } from './hold-back.ts';
 import { moveBatch } from './move-batch.ts';
-import { chatLine, openBatchFixture } from './testing/open-batch-fixture.ts';
+import { openFitsBatch } from './open-fits-batch.ts';
+import { chatLine, openBatchFixture, tenantId } from './testing/open-batch-fixture.ts';
 import type { BatchFixture } from './testing/open-batch-fixture.ts';
 
 let fixture: BatchFixture;
@@ -51,7 +54,11 @@ const behind = planWith({ openai: BOUND_MS + 60_000, anthropic: 0 });
 
 it('lines flow in as the backlog of their pool shrinks, and others are not held up', async () => {
   let plan: ScalingPlan | null = behind;
-  const holdBack = createHoldBack(config, () => plan);
+  const holdBack = createHoldBack(
+    config,
+    () => plan,
+    () => false,
+  );
   let clock = 0;
   const errors: unknown[] = [];
   const resolveModel = (name: string) => ({ model: name });
@@ -80,6 +87,39 @@ it('lines flow in as the backlog of their pool shrinks, and others are not held 
 
 it('lets everything in while there is no plan', () => {
   const call = { type: 'call' as const, model: 'openai/gpt-6-luna' };
-  expect(createHoldBack(config, () => behind)('standard', [call])).toBe(true);
-  expect(createHoldBack(config, () => null)('standard', [call])).toBe(false);
+  const ahead = { priority: 'standard' as const, timeLeftMs: 3_600_000, batchAllowed: true };
+  const neverFits = () => false;
+  expect(createHoldBack(config, () => behind, neverFits)(ahead, [call])).toBe(true);
+  expect(createHoldBack(config, () => null, neverFits)(ahead, [call])).toBe(false);
+});
+
+it('does not hold what rides in a provider’s batch, however slow realtime is', async () => {
+  const { catalogue } = createProviders(config);
+  const database = { query: () => Promise.resolve([]) } as unknown as Database;
+  const fitsBatch = openFitsBatch(config, { database, catalogue, onError: () => undefined });
+  const holdBack = createHoldBack(config, () => behind, fitsBatch);
+  const call = { type: 'call' as const, model: 'openai/gpt-6-luna' };
+  const day = { priority: 'background' as const, timeLeftMs: 86_400_000, batchAllowed: true };
+  expect(holdBack(day, [call])).toBe(false);
+  expect(holdBack({ ...day, batchAllowed: false }, [call])).toBe(true);
+  // Nobody knows of faster batches than twenty hours yet.
+  expect(holdBack({ ...day, timeLeftMs: 19 * 3_600_000 }, [call])).toBe(true);
+  // Of two models one rides, the other one would wait.
+  expect(holdBack(day, [call, { ...call, model: 'openai/a-model-without-a-price' }])).toBe(true);
+
+  const options = { ...fixture.options, holdBack, resolveModel: (name: string) => ({ model: name }) };
+  const lines = [chatLine('a', { model: 'openai/gpt-6-luna' })];
+  const [patient, private_] = [
+    await fixture.create(lines, { windowMs: 86_400_000 }),
+    await fixture.create(lines, { windowMs: 86_400_000 }),
+  ];
+  const expand = async (batchId: string): Promise<number> => {
+    await fixture.move(batchId, options);
+    await fixture.move(batchId, options);
+    return (await fixture.jobs(batchId)).length;
+  };
+  expect(await expand(patient)).toBe(1);
+  await updateTenant(fixture.database, tenantId, { batchAllowed: false });
+  await expect(expand(private_)).rejects.toThrow(HeldBack);
+  await updateTenant(fixture.database, tenantId, { batchAllowed: true });
 });

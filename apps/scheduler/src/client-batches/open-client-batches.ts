@@ -13,6 +13,7 @@ import type { Logger, Metrics } from '@millrace/telemetry';
 import type { LivePublisher, Producer } from '@millrace/transport';
 import { createBatchSlots } from './batch-slots.ts';
 import { createHoldBack } from './hold-back.ts';
+import { openFitsBatch } from './open-fits-batch.ts';
 import { moveBatch } from './move-batch.ts';
 import type { MoveOptions } from './move-batch.ts';
 import { createResolveModel } from './resolve-model.ts';
@@ -103,6 +104,7 @@ function createMoveOptions(
 ): MoveOptions {
   const validators = createOutputValidators({ maxEntries: 500 });
   const { limits, setting } = config;
+  const { catalogue } = createProviders(config);
   const findOversize = createFindOversize(config, (target) => poolOf(config.pools, target));
   const findUnembeddable = createFindUnembeddable(config);
   const findUnsampled = createFindUnsampled(config);
@@ -115,10 +117,10 @@ function createMoveOptions(
     mayGoOn,
     now: Date.now,
     missingSince: new Map(),
-    holdBack: createHoldBack(config, currentPlan),
+    holdBack: createHoldBack(config, currentPlan, openFitsBatch(config, { database, catalogue, onError })),
     maxLineBytes: limits.maxBodyBytes,
     maxOpenJobsPerTenant: setting.MILLRACE_TENANT_MAX_OPEN_JOBS,
-    resolveModel: createResolveModel(config, createProviders(config).catalogue),
+    resolveModel: createResolveModel(config, catalogue),
     checkPlan: (plan: PlanNode) => {
       const check = checkPlan(plan, {
         limits,

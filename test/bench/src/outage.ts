@@ -63,12 +63,19 @@ await withStack(
   },
 );
 
+/** Submits one job, with the same key again where the intake cannot say whether it has it. */
 async function submit(apiUrl: string, headers: Record<string, string>, number: number): Promise<string> {
-  const response = await fetch(`${apiUrl}/v1/jobs`, {
+  const request = {
     method: 'POST',
     headers: { ...headers, 'idempotency-key': randomUUID() },
     body: JSON.stringify({ type: 'call', route: 'both', prompt: `Flow ${number}`, max_output_tokens: 30 }),
-  });
+  };
+  let response = await fetch(`${apiUrl}/v1/jobs`, request);
+  for (let tries = 1; response.status === 503 && tries < 20; tries += 1) {
+    await response.arrayBuffer();
+    await pause(500);
+    response = await fetch(`${apiUrl}/v1/jobs`, request);
+  }
   if (response.status !== 202) throw new Error(`intake answered ${response.status}`);
   return ((await response.json()) as { id: string }).id;
 }

@@ -21,7 +21,7 @@ const streams = Number(values.streams);
 const tokensPerSecond = Number(values['tokens-per-second']);
 const tokens = Number(values.seconds) * tokensPerSecond;
 /** Before the first token: time for all clients to come. */
-const SILENCE_MS = 5_000;
+const SILENCE_MS = 8_000;
 
 const { received, p50, p99, most } = await withStack(
   {

@@ -169,14 +169,11 @@ const submitMany = (model: string, count: number): Promise<string> =>
     map: { type: 'call', model, prompt: 'Say {{ item }}.', max_output_tokens: 20 },
   });
 
-const placed = (jobId: string, count: number): Promise<void> =>
-  waitFor(
-    async () => {
-      const query = 'SELECT count(*)::int AS count FROM steps WHERE job_id = $1';
-      return (await worker.database.query<{ count: number }>(query, [jobId]))[0]!.count >= count;
-    },
-    { timeoutMs: 20_000, what: 'its steps to be placed' },
-  );
+async function placed(jobId: string, count: number): Promise<void> {
+  const query = 'SELECT count(*)::int AS count FROM steps WHERE job_id = $1';
+  const steps = async () => (await worker.database.query<{ count: number }>(query, [jobId]))[0]!.count;
+  await waitFor(async () => (await steps()) >= count, { timeoutMs: 20_000, what: 'its steps to be placed' });
+}
 
 /** Submits a call and expects it to end at once. */
 async function quickly(submit: () => Promise<string>): Promise<void> {

@@ -174,6 +174,31 @@ describe('an S3 bucket that accepts and is silent', () => {
     expect((await read(store, 'nine'))?.length).toBe(MIB);
   });
 
+  it.each([
+    ['a content that nobody began to read', (store: BlobStore) => letGo(store)],
+    [
+      'an answer that does not end',
+      (store: BlobStore) =>
+        expect(store.write('large', pieces(Buffer.alloc(9 * MIB)))).rejects.toThrow('did not end'),
+    ],
+  ])('is hung up on after %s', async (_what, use) => {
+    const own = await startScriptedS3();
+    try {
+      const options = { ...own, endpoint: own.url, bucket: 'bucket', prefix: '' };
+      const store = createS3Store({ ...options, requestMs: 1_000, idleMs: 1_000 });
+      await store.write('eleven', pieces(Buffer.alloc(MIB)));
+      own.answerWith('stall');
+      await use(store);
+      await vi.waitFor(async () => expect(await own.connections()).toBe(0), 4_000);
+    } finally {
+      await own.stop();
+    }
+  });
+  async function letGo(store: BlobStore): Promise<void> {
+    const content = await store.read('eleven');
+    content!.stream.destroy();
+  }
+
   it('does not take a reader’s own slowness for a silence of the store', async () => {
     const store = openHasty();
     await store.write('ten', pieces(Buffer.alloc(4 * MIB)));

@@ -68,6 +68,8 @@ export function createS3Store(options: S3Options): BlobStore {
     });
     const answer = await withinTime(asked, limitMs, `${method} was not answered`).catch((error: unknown) => {
       asking.abort();
+      // An answer that comes all the same keeps its connection until somebody lets go of it.
+      asked.then((late) => late.body?.cancel()).catch(() => undefined);
       if (error instanceof BlobStoreUnavailable) throw error;
       throw new BlobStoreUnavailable(`${method} did not get through`, error);
     });
@@ -76,8 +78,7 @@ export function createS3Store(options: S3Options): BlobStore {
     throw new BlobStoreUnavailable(`${method} was answered ${answer.status}`);
   }
 
-  const textOf = (answer: Response): Promise<string> =>
-    withinTime(answer.text(), requestMs, 'an answer did not end');
+  const textOf = (answer: Response): Promise<string> => readText(answer, requestMs);
 
   async function writeInParts(key: string, parts: AsyncIterable<Uint8Array>): Promise<number> {
     const begun = await textOf(await ask('POST', urlOf(key, '?uploads='), [200]));
@@ -129,6 +130,8 @@ export function createS3Store(options: S3Options): BlobStore {
       const length = Number(answer.headers.get('content-length') ?? 0);
       const reader = (answer.body as ReadableStream<Uint8Array>).getReader();
       const stream = Readable.from(limitIdle(reader, idleMs), { objectMode: false });
+      // A generator that was never begun does not come to its end either.
+      stream.once('close', () => void reader.cancel().catch(() => undefined));
       return { bytes: answer.status === 206 ? fromByte + length : length, stream };
     },
 
@@ -136,6 +139,28 @@ export function createS3Store(options: S3Options): BlobStore {
       await (await ask('DELETE', urlOf(key), [200, 204, 404])).body?.cancel();
     },
   };
+}
+
+/** A small answer whole, which must have come within `limitMs`; lets go of what has not. Throws BlobStoreUnavailable. */
+async function readText(answer: Response, limitMs: number): Promise<string> {
+  if (!answer.body) return '';
+  const reader = (answer.body as ReadableStream<Uint8Array>).getReader();
+  const pieces: Uint8Array[] = [];
+  const readAll = async (): Promise<string> => {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return Buffer.concat(pieces).toString('utf8');
+      pieces.push(value);
+    }
+  };
+  try {
+    return await withinTime(readAll(), limitMs, 'an answer did not end');
+  } catch (error) {
+    if (error instanceof BlobStoreUnavailable) throw error;
+    throw new BlobStoreUnavailable('an answer broke off', error);
+  } finally {
+    reader.cancel().catch(() => undefined);
+  }
 }
 
 async function* withFirst(first: Uint8Array, rest: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {

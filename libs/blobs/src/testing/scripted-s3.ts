@@ -17,7 +17,7 @@ export interface ScriptedS3 {
   requests: readonly string[];
   /**
    * The next requests are answered so: a status, `late_error` for a completion that fails with status 200, `silence` for none
-   * at all, `stall` for the first half of a content and nothing more.
+   * at all, `stall` for the first half of a content, or the beginning of an answer, and nothing more.
    */
   answerWith(...answers: ScriptedAnswer[]): void;
   /** Connections that are open. */
@@ -62,6 +62,7 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
           .end();
       }
       case 'POST': {
+        if (script === 'stall') return void response.writeHead(200).write('<?xml version="1.0"?>');
         if (url.searchParams.has('uploads')) {
           uploadCount += 1;
           const id = `upload+${uploadCount}/&`;

@@ -209,3 +209,20 @@ describe('while a breaker is half open', () => {
     expect(await room.dependencies.breakers.allow(room.target)).toBe('probe');
   });
 });
+
+it.each([
+  ['slow_down', 0.5],
+  ['rate_limit_exceeded', 1],
+])('a refusal with %s leaves the pool %d of its limits', async (providerCode, share) => {
+  const room = open({ requests: 60, burstMs: 240_000 });
+  const failure = { code: 'provider_rate_limited', providerCode, maybeBilled: false };
+  const refused = {
+    judged: {
+      happening: { kind: 'failed', message: '', failure, retryAfterMs: 10 },
+      attempt: { status: 'failed', usage: null },
+    },
+    arrivedBy: performance.now(),
+  } as unknown as Sending;
+  await returnPermit(room.dependencies, stepOf(room), await mustGet(room), refused);
+  expect(await room.dependencies.capacity.read(room.pool)).toMatchObject({ share, refusals: 1 });
+});

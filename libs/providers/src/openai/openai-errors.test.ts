@@ -75,6 +75,11 @@ const rows = [
   [502, '<html>Bad gateway</html>', retryable('provider_unavailable', 'target', true)],
   [503, body(null, 'service_unavailable'), retryable('provider_unavailable', 'target')],
   [503, body('slow_down', 'rate_limit'), retryable('provider_rate_limited', 'target')],
+  [
+    503,
+    body(null, 'service_unavailable', 'Slow Down'),
+    { ...retryable('provider_rate_limited', 'target'), providerCode: 'slow_down' },
+  ],
   [504, '', retryable('provider_timeout', 'call', true)],
   [520, '', retryable('provider_unavailable', 'call', true)],
 ] as const;

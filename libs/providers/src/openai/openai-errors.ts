@@ -69,7 +69,7 @@ function verdictByStatus(status: number): Verdict {
     case 502:
       return retryable('provider_unavailable', 'target', true);
     case 503:
-      // Overloaded, or "Slow Down" after a steep ramp: both want less traffic to this model.
+      // Overloaded; "Slow Down" after a steep ramp has a code by now.
       return retryable('provider_unavailable', 'target');
     case 504:
       return retryable('provider_timeout', 'call', true);
@@ -107,7 +107,7 @@ export function explainOpenAIError(error: unknown): VendorFailure | null {
   if (!(error instanceof OpenAI.APIError) || error instanceof OpenAI.APIConnectionError) return null;
   const fields: OpenAIErrorFields = error;
   const { status } = fields;
-  const providerCode = flexCodeOf(fields) ?? codeOf(fields);
+  const providerCode = codeOfWords(fields) ?? codeOf(fields);
   if (typeof status !== 'number') {
     return {
       verdict: verdictInsideStream(providerCode),
@@ -133,13 +133,17 @@ function codeOf(error: OpenAIErrorFields): string | null {
 }
 
 /**
- * Flex without room is documented as `429 Resource Unavailable`, without a code to go by. It must not be taken for a rate
- * limit: it says nothing of ours, and the same call may go on at the standard tier at once.
+ * Two refusals are documented by their words alone, without a code to go by. Flex without room, `429 Resource Unavailable`,
+ * must not be taken for a rate limit: it says nothing of ours, and the same call may go on at the standard tier at once.
+ * `503 - Slow Down`, after a steep ramp, must not be taken for an overload: it wants less of us for 15 minutes.
  */
-function flexCodeOf(error: OpenAIErrorFields): string | null {
+function codeOfWords(error: OpenAIErrorFields): string | null {
   const code = codeOf(error);
-  if (error.status !== 429 || (code !== null && Object.hasOwn(verdictsByCode, code))) return null;
-  return /^resource unavailable\b/i.test(messageOf(error) ?? '') ? 'resource_unavailable' : null;
+  if (code !== null && Object.hasOwn(verdictsByCode, code)) return null;
+  const message = messageOf(error) ?? '';
+  if (error.status === 429 && /^resource unavailable\b/i.test(message)) return 'resource_unavailable';
+  if (error.status === 503 && /^slow down\b/i.test(message)) return 'slow_down';
+  return null;
 }
 
 /** The body's message; the SDK's own `message` would bring the whole body when there is none. */

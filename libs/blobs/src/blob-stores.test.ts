@@ -115,7 +115,31 @@ it('a full or missing disk is reported as the store being unavailable', async ()
   await expect(store.write('five', pieces())).rejects.toThrow(BlobStoreUnavailable);
 });
 
+it('a folder that is missing or empty is one that is not mounted, not one without the content', async () => {
+  const root = await mkdtemp(join(tmpdir(), 'blobs-'));
+  const s3Settings = { endpoint: null, region: '', accessKeyId: null, secretAccessKey: null };
+  const store = createBlobStore({ address: `file:${root}`, s3: s3Settings });
+  await expect(store.read('twelve')).rejects.toThrow(BlobStoreUnavailable);
+  await store.write('twelve', pieces(Buffer.from('x')));
+  await store.remove('twelve');
+  expect(await store.read('twelve')).toBeNull();
+  await rm(root, { recursive: true });
+  await expect(store.read('twelve')).rejects.toThrow(BlobStoreUnavailable);
+});
+
 describe('an S3 bucket that fails', () => {
+  it.each([
+    ['a bucket that is gone', 'no_bucket' as const, 'NoSuchBucket'],
+    ['a proxy that knows no store', 404, '404'],
+  ])('does not take %s for a content that is gone', async (_what, answer, told) => {
+    const store = openBucket();
+    for (const ask of [() => store.read('six'), () => store.remove('six')]) {
+      s3.answerWith(answer);
+      await expect(ask()).rejects.toThrow(told);
+    }
+    expect(await store.read('never-written')).toBeNull();
+  });
+
   it('is asked again after 503', async () => {
     const store = openBucket();
     s3.answerWith(503, 503);
@@ -175,17 +199,18 @@ describe('an S3 bucket that accepts and is silent', () => {
   });
 
   it.each([
-    ['a content that nobody began to read', (store: BlobStore) => letGo(store)],
+    ['a content that nobody began to read', 20_000, (store: BlobStore) => letGo(store)],
     [
       'an answer that does not end',
+      3_000,
       (store: BlobStore) =>
         expect(store.write('large', pieces(Buffer.alloc(9 * MIB)))).rejects.toThrow('did not end'),
     ],
-  ])('is hung up on after %s', async (_what, use) => {
+  ])('is hung up on after %s', async (_what, requestMs, use) => {
     const own = await startScriptedS3();
     try {
       const options = { ...own, endpoint: own.url, bucket: 'bucket', prefix: '' };
-      const store = createS3Store({ ...options, requestMs: 1_000, idleMs: 1_000 });
+      const store = createS3Store({ ...options, requestMs, idleMs: 20_000 });
       await store.write('eleven', pieces(Buffer.alloc(MIB)));
       own.answerWith('stall');
       await use(store);

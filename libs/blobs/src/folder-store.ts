@@ -42,7 +42,10 @@ export function createFolderStore(folder: string): BlobStore {
 
     async read(key, fromByte = 0) {
       const file = await open(pathOf(key), 'r').catch(nullIfMissing);
-      if (!file) return null;
+      if (!file) {
+        await refuseIfUnmounted(folder);
+        return null;
+      }
       const { size } = await file.stat().catch(translate);
       const stream = createReadStream('', { fd: file, start: fromByte, highWaterMark: PIECE_BYTES });
       return { bytes: size, stream };
@@ -66,6 +69,15 @@ async function fill(file: FileHandle, content: AsyncIterable<Uint8Array>): Promi
     bytes += piece.length;
   }
   return bytes;
+}
+
+/**
+ * A folder that is not there, or that has nothing in it, is one that is not mounted: what was written once leaves its own folder
+ * behind, also when it is removed. Throws BlobStoreUnavailable.
+ */
+async function refuseIfUnmounted(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(translate);
+  if (names.length === 0) throw new BlobStoreUnavailable('the folder is empty; it may not be mounted');
 }
 
 /** A rename is on the disk when its folder is. */

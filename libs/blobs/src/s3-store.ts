@@ -123,9 +123,10 @@ export function createS3Store(options: S3Options): BlobStore {
       const headers: Record<string, string> = fromByte > 0 ? { range: `bytes=${fromByte}-` } : {};
       // The whole may take as long as its reader likes; its beginning may not.
       const answer = await ask('GET', urlOf(key), [200, 206, 404, 416], { headers, limitMs: idleMs });
-      if (answer.status === 404 || answer.status === 416 || !answer.body) {
+      if (answer.status === 404) return refuseUnlessNoKey(await textOf(answer));
+      if (answer.status === 416 || !answer.body) {
         await answer.body?.cancel();
-        return answer.status === 404 ? null : { bytes: fromByte, stream: Readable.from([]) };
+        return { bytes: fromByte, stream: Readable.from([]) };
       }
       const length = Number(answer.headers.get('content-length') ?? 0);
       const reader = (answer.body as ReadableStream<Uint8Array>).getReader();
@@ -136,9 +137,21 @@ export function createS3Store(options: S3Options): BlobStore {
     },
 
     async remove(key) {
-      await (await ask('DELETE', urlOf(key), [200, 204, 404])).body?.cancel();
+      const answer = await ask('DELETE', urlOf(key), [200, 204, 404]);
+      if (answer.status === 404) refuseUnlessNoKey(await textOf(answer));
+      else await answer.body?.cancel();
     },
   };
+}
+
+/**
+ * Null for the one 404 that says that there is no such content; a missing bucket, and a proxy that knows no store, say nothing of
+ * it (docs.aws.amazon.com, "Error responses"). Throws BlobStoreUnavailable for them.
+ */
+function refuseUnlessNoKey(body: string): null {
+  const code = elementOf(body, 'Code');
+  if (code === 'NoSuchKey') return null;
+  throw new BlobStoreUnavailable(`the bucket answered 404${code === null ? '' : ` (${code.slice(0, 100)})`}`);
 }
 
 /** A small answer whole, which must have come within `limitMs`; lets go of what has not. Throws BlobStoreUnavailable. */

@@ -17,7 +17,7 @@ export interface ScriptedS3 {
   requests: readonly string[];
   /**
    * The next requests are answered so: a status, `late_error` for a completion that fails with status 200, `silence` for none
-   * at all, `stall` for the first half of a content, or the beginning of an answer, and nothing more.
+   * at all, `no_bucket` for 404 with that code, `stall` for the first half of a content, or the beginning of an answer, and nothing more.
    */
   answerWith(...answers: ScriptedAnswer[]): void;
   /** Connections that are open. */
@@ -25,7 +25,7 @@ export interface ScriptedS3 {
   stop(): Promise<void>;
 }
 
-type ScriptedAnswer = number | 'as_usual' | 'late_error' | 'silence' | 'stall';
+type ScriptedAnswer = number | 'no_bucket' | 'as_usual' | 'late_error' | 'silence' | 'stall';
 
 /** Listens on a free port of 127.0.0.1. */
 export async function startScriptedS3(): Promise<ScriptedS3> {
@@ -50,6 +50,7 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
     const script = scripted.shift();
     if (typeof script === 'number') return void response.writeHead(script).end('<Error/>');
     if (script === 'silence') return;
+    if (script === 'no_bucket') return void response.writeHead(404).end(errorOf('NoSuchBucket'));
     const key = url.pathname;
     const uploadId = url.searchParams.get('uploadId');
     switch (request.method) {
@@ -91,7 +92,7 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
         return void response.writeHead(204).end();
       default: {
         const object = objects.get(key);
-        if (!object) return void response.writeHead(404).end('<Error/>');
+        if (!object) return void response.writeHead(404).end(errorOf('NoSuchKey'));
         const from = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
         if (from > 0 && from >= object.length) return void response.writeHead(416).end();
         const rest = object.subarray(from);
@@ -122,6 +123,10 @@ export async function startScriptedS3(): Promise<ScriptedS3> {
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+function errorOf(code: string): string {
+  return `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code></Error>`;
 }
 
 /** Signature Version 4, computed anew from what came in (docs.aws.amazon.com, "Authenticating Requests"). */

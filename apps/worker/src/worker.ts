@@ -44,7 +44,8 @@ const MOST_RENDERED_CHARACTERS = 32_000_000;
 export function createWorker(config: Config, log: Logger, metrics: Metrics): Service[] {
   const { setting } = config;
   const names = keyNames(setting.MILLRACE_KEY_PREFIX);
-  const worker = `${hostname()}-${process.pid}`;
+  // A process that starts again in its container has the number of the one that died, and must not count as the same.
+  const worker = `${hostname()}-${randomUUID().slice(0, 8)}-${process.pid}`;
   const onError = (err: unknown): void => log.warn({ err }, 'trouble');
 
   const onEnqueueError = (err: unknown): void => {
@@ -270,8 +271,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     // Last, and so the first to stop: a worker that ends its calls leaves its share to the others.
     createFleetMember({
       fleet: createFleet({ redis: redis.producer, names }),
-      // A process that starts again in its container has the number of the one before.
-      worker: `${worker}-${randomUUID().slice(0, 8)}`,
+      worker,
       capacity: setting.MILLRACE_WORKER_CONCURRENCY,
       meter,
       consumers,

@@ -1,4 +1,5 @@
-import { createEndpoint } from '@millrace/ledger';
+import { createId } from '@millrace/contracts';
+import { addClientLines, createEndpoint } from '@millrace/ledger';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { MISSING_FOR_GOOD_MS } from './read-input.ts';
 import { chatLine, openBatchFixture, tenantId } from './testing/open-batch-fixture.ts';
@@ -40,6 +41,17 @@ it('an input that comes back in time is not missed', async () => {
   // The first silence is forgotten: a second one waits as long again.
   await expect(fixture.move(id, { ...later, blobs: away })).rejects.toThrow('not in');
   expect((await fixture.batch(id)).problems).toEqual([]);
+});
+
+it('lines that were noted by somebody who died do not make a batch without an input wait for its window', async () => {
+  const id = await fixture.create([chatLine('a'), chatLine('b')]);
+  await fixture.moveTo(id, 'in_progress');
+  await addClientLines(fixture.database, id, [{ line: 1, customId: 'a', jobId: createId('job') }]);
+  await fixture.blobs.remove((await fixture.batch(id)).inputFileId);
+  await expect(fixture.move(id)).rejects.toThrow('not in the blob store');
+  await fixture.move(id, later);
+  const done = await fixture.moveTo(id, 'failed');
+  expect(done).toMatchObject({ total: 2, completed: 0, failed: 2, problems: gone, expiredAt: null });
 });
 
 it('a batch that loses its input under way keeps what its jobs give, and fails', async () => {

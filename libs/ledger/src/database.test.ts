@@ -55,6 +55,20 @@ it('a pool for statements by keys finds rows of a table by its index that nobody
   expect(await plan(byKeys)).toContain('unseen_pkey');
 });
 
+it('a pool for statements by keys keeps the options of the address, which win', async () => {
+  const settings = async (options: string): Promise<unknown> => {
+    const url = new URL(own.url);
+    url.searchParams.set('options', options);
+    const [row] = await open(url.href, { byKeys: true }).query(
+      `SELECT current_setting('work_mem') AS memory, current_setting('jit') AS jit,
+        current_setting('enable_seqscan') AS scans`,
+    );
+    return row;
+  };
+  expect(await settings('-c work_mem=7MB')).toEqual({ memory: '7MB', jit: 'off', scans: 'off' });
+  expect(await settings('-c work_mem=7MB -c jit=on')).toEqual({ memory: '7MB', jit: 'on', scans: 'off' });
+});
+
 describe('a connection', () => {
   it('that the server ends in the middle of a transaction fails that transaction and nothing else', async () => {
     const database = open(own.url);

@@ -56,14 +56,13 @@ const BY_KEYS = '-c enable_seqscan=off -c jit=off';
 /** Opens a pool. Nothing is connected until the first statement. */
 export function openDatabase(options: DatabaseOptions): Database {
   const pool = new pg.Pool({
-    connectionString: options.url,
+    ...addressOf(options),
     max: options.maxConnections,
     connectionTimeoutMillis: options.connectTimeoutMs,
     query_timeout: options.statementTimeoutMs,
     statement_timeout: options.statementTimeoutMs,
     idle_in_transaction_session_timeout: options.statementTimeoutMs * 2,
     application_name: options.applicationName,
-    ...(options.byKeys ? { options: BY_KEYS } : {}),
     keepAlive: true,
     types: { getTypeParser: parserFor as typeof pg.types.getTypeParser },
   });
@@ -98,6 +97,17 @@ export function openDatabase(options: DatabaseOptions): Database {
       await pool.end();
     },
   };
+}
+
+/** The driver takes what the address says instead of what it is told, so ours goes in front of the operator's, who has the last word. */
+function addressOf({ url, byKeys }: DatabaseOptions): { connectionString: string; options?: string } {
+  if (!byKeys) return { connectionString: url };
+  const [server = '', query = ''] = url.split(/\?(.*)/s);
+  const parameters = new URLSearchParams(query);
+  const own = parameters.get('options');
+  if (own === null) return { connectionString: url, options: BY_KEYS };
+  parameters.set('options', `${BY_KEYS} ${own}`);
+  return { connectionString: `${server}?${parameters.toString()}` };
 }
 
 /**

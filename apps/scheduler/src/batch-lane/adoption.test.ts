@@ -149,6 +149,59 @@ describe('a batch whose id was lost', () => {
   });
 });
 
+describe('two batches of one size of which only one was created', () => {
+  /** The first one looks first and takes what is the second one's; that one may not create its own meanwhile. */
+  async function confuse(): Promise<void> {
+    lane.dependencies.settings.maxLines = 1;
+    await lane.addJob();
+    await lane.addJob();
+    await lane.collect();
+    let created = 0;
+    lane.vendor.breakAt = (at) => {
+      if (at === 'before-create') created += 1;
+      return (at === 'before-create' && created === 1) || at === 'after-create' ? lost() : null;
+    };
+    await lane.advance();
+    lane.vendor.breakAt = () => null;
+    await lane.advance();
+    const [taken] = lane.vendor.batches;
+    const holder = await holderOf(taken!.shown.providerBatchId);
+    expect(lane.vendor.batches).toHaveLength(1);
+    expect(holder).toMatchObject({ certain: false });
+    expect(holder!['id']).not.toBe(taken!.ours);
+  }
+  const holderOf = async (providerBatchId: string) =>
+    (await lane.batches()).find((batch) => batch['provider_batch_id'] === providerBatchId);
+  const ourBatch = async () =>
+    (await lane.batches()).find((batch) => batch['id'] === lane.vendor.batches[0]!.ours)!;
+
+  it('become each its own also when the holder ends without any proof', async () => {
+    await confuse();
+    const results = lane.vendor.results.bind(lane.vendor);
+    lane.vendor.results = async function* () {};
+    lane.vendor.end('expired');
+    await lane.advance();
+    lane.vendor.results = results;
+    for (let look = 0; look < 3; look += 1) await lane.advance();
+    expect(await ourBatch()).toMatchObject({ status: 'ended', provider_batch_id: 'vendor_1', answered: 1 });
+  });
+
+  it('keep nobody waiting without end where the holder never ends', async () => {
+    await confuse();
+    await lane.advance();
+    expect(await ourBatch()).toMatchObject({ status: 'submitting' });
+    const { id } = await ourBatch();
+    lane.dependencies.now = () => Date.now() + 26 * 3_600_000;
+    await lane.advance();
+    const [step] = await lane.ledger.database.query(
+      'SELECT s.status, s.lane_reason FROM attempts a JOIN steps s ON s.job_id = a.job_id AND s.key = a.step_key WHERE a.batch_id = $1',
+      [id],
+    );
+    expect(step).toMatchObject({ status: 'pending', lane_reason: 'batch_stuck' });
+    expect(lane.vendor.batches).toHaveLength(1);
+  });
+});
+
 describe('a batch that was not ours', () => {
   it('leaves nothing of its times and counts behind', async () => {
     await lane.addJob();

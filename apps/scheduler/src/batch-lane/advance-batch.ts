@@ -5,15 +5,15 @@ import type { BatchPort } from '@millrace/providers';
 import { ClaimLost } from './claim-lost.ts';
 import { escapeWholeBatch } from './escape.ts';
 import { finishBatch } from './finish-batch.ts';
+import { isLongOver } from './is-long-over.ts';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { note } from './note.ts';
-import { GRACE_MS, outcomeOf, pollBatch, retrieveBatch } from './poll-batch.ts';
+import { outcomeOf, pollBatch, retrieveBatch } from './poll-batch.ts';
 import { readBatch } from './read-batch.ts';
 import { giveBackAll } from './release.ts';
 import { postpone, submitBatch } from './submit-batch.ts';
 
 const WITHOUT_PORT_MS = 60_000;
-const DAY_MS = 86_400_000;
 /** About ten minutes of failures in a row. */
 const MOST_FAILURES = 10;
 
@@ -51,11 +51,6 @@ async function holdOut(dependencies: LaneDependencies, batch: BatchRecord): Prom
     await escapeWholeBatch(dependencies, batch.id, 'batch_stuck');
   }
   await note(dependencies, batch, { wakeInMs: WITHOUT_PORT_MS });
-}
-
-/** When the vendor must have ended it. */
-function isLongOver({ now }: LaneDependencies, { expiresAt, createdAt }: BatchRecord): boolean {
-  return now() > (expiresAt ?? createdAt + DAY_MS) + GRACE_MS;
 }
 
 async function carryOn(

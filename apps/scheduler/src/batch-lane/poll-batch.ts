@@ -6,14 +6,13 @@ import type { BatchPhase, BatchPort, ProviderBatch } from '@millrace/providers';
 import { pollDelayMs } from './backoff.ts';
 import { escapeWholeBatch } from './escape.ts';
 import { finishBatch } from './finish-batch.ts';
+import { GRACE_MS } from './is-long-over.ts';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { LEASE_MS } from './lease.ts';
 import { note } from './note.ts';
 import { giveBackAll } from './release.ts';
 import { tell } from './tell.ts';
 
-/** A vendor may be late with declaring a batch expired; beyond this nobody waits for it. */
-export const GRACE_MS = 3_600_000;
 /** How many failures in a row come before a vendor is believed that it does not know a batch: about a quarter of an hour. */
 const MOST_MISSES = 10;
 /** A vendor's list may lag behind a creation this long; a batch that it does not show is one that is not there yet. */

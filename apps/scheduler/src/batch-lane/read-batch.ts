@@ -41,6 +41,8 @@ export async function readBatch(
     return batch.certain ? true : null;
   });
   if (isOurs === false) return disown(dependencies, batch);
+  // Before its files are deleted, which tell it.
+  if (isOurs && !batch.certain) await note(dependencies, batch, { certain: true, wakeInMs: LEASE_MS });
   crashPoint('batch.read', batch.id);
   const missing = await countOpenLines(dependencies.database, batch.id);
   if (missing > 0) {

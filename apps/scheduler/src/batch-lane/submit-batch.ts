@@ -5,8 +5,10 @@ import { countOpenLines, findLines, findUnwantedLines, isBatchWanted } from '@mi
 import type { BatchRecord } from '@millrace/ledger';
 import type { BatchPort, ProviderBatch } from '@millrace/providers';
 import { backoffMs, pollDelayMs } from './backoff.ts';
+import { escapeWholeBatch } from './escape.ts';
 import { findCreated } from './find-created.ts';
 import { discardUploaded, finishBatch } from './finish-batch.ts';
+import { isLongOver } from './is-long-over.ts';
 import type { LaneDependencies } from './lane-dependencies.ts';
 import { LEASE_MS } from './lease.ts';
 import { lineName } from './line-name.ts';
@@ -39,6 +41,8 @@ export async function submitBatch(
   if (isRepeated && !hasDefect('submit-batch-twice')) {
     const found = await findCreated(dependencies, port, batch);
     if (found === 'undecided') {
+      // Its holder may never find out: a key that was revoked, a vendor that tells nothing.
+      if (isLongOver(dependencies, batch)) await escapeWholeBatch(dependencies, batch.id, 'batch_stuck');
       return note(dependencies, batch, { wakeInMs: dependencies.settings.longestPollMs });
     }
     if (found) return adopt(dependencies, batch, found.batch, found.certain);

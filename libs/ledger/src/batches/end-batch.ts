@@ -29,7 +29,8 @@ WHERE a.batch_id = $1`;
 
 const END = `
 UPDATE provider_batches SET status = 'ended', wake_at = NULL, finished_at = now(), owner = NULL,
-  outcome = coalesce($3, outcome), answered = $4, errored = $5, unbilled = $6, paid_twice = $7, paid_twice_micro_usd = $8,
+  -- One that was never proven ours may be what another batch of ours has lost.
+  provider_batch_id = CASE WHEN certain THEN provider_batch_id END, outcome = coalesce($3, outcome), answered = $4, errored = $5, unbilled = $6, paid_twice = $7, paid_twice_micro_usd = $8,
   input_tokens = $9, output_tokens = $10, cost_micro_usd = $11, realtime_micro_usd = $12
 WHERE id = $1 AND fence = $2 AND status <> 'ended' RETURNING id`;
 
@@ -41,7 +42,10 @@ JOIN steps s ON s.job_id = a.job_id AND s.key = a.step_key
 WHERE b.id = $1 AND s.shape IS NOT NULL
 ON CONFLICT (target, shape) DO UPDATE SET status = 'proven', changed_at = now() WHERE batch_shapes.status <> 'proven'`;
 
-/** Ends a batch and writes the sums over its lines; null when the claim is lost or it has ended. */
+/**
+ * Ends a batch and writes the sums over its lines; null when the claim is lost or it has ended. The vendor's id of one that is not
+ * certain is forgotten.
+ */
 export async function endBatch(
   database: Database,
   batch: Pick<BatchRecord, 'id' | 'fence'>,

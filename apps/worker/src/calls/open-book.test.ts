@@ -31,7 +31,7 @@ const log = createLogger({
 const said = (event: string) => lines.filter((line) => line['event'] === event);
 /** What a counter stands at for some labels; undefined where it has none. */
 const countOf = async (
-  counter: Metrics['limitChanges' | 'highUse' | 'breakersOpened'],
+  counter: Metrics['limitChanges' | 'highUse' | 'providerRateLimits' | 'breakersOpened'],
   labels: Record<string, string>,
 ): Promise<number | undefined> => {
   const { values } = await counter.get();
@@ -86,6 +86,12 @@ describe('a refusal for the rate', () => {
     await opened.capacity.reportRefusal(pool, 20_000, await book(opened), { slowDown: true });
     expect(said('refused')).toMatchObject([{ msg: expect.stringMatching('asks to slow down') as string }]);
   });
+});
+
+it('what should stay at zero is there, at zero, from the start', async () => {
+  open({ requests: 600 });
+  expect(await countOf(metrics.providerRateLimits, { pool })).toBe(0);
+  expect(await countOf(metrics.highUse, { pool })).toBe(0);
 });
 
 it('a limit that the provider changed is logged and counted, once', async () => {

@@ -29,6 +29,11 @@ export function openBook(options: {
 }): OpenBook {
   const { redis, names, leaseMs, log, metrics, labelOf, onError } = options;
   const domains = new Map([...options.pools.values()].map(({ name, limits }) => [name, limits]));
+  // An alert on their growth cannot see a counter that begins at 1.
+  for (const pool of domains.keys()) {
+    metrics.providerRateLimits.inc({ pool }, 0);
+    metrics.highUse.inc({ pool }, 0);
+  }
   const capacity = createCapacityBook({
     redis,
     names,

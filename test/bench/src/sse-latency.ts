@@ -24,7 +24,7 @@ import type { Redis } from 'ioredis';
 import { acceptBenchJobs, benchTenant, openBenchLedger } from './bench-ledger.ts';
 import { reportFigures } from './report-figures.ts';
 import { startStreamClient } from './start-stream-client.ts';
-import type { StreamFigures } from './stream-client-process.ts';
+import type { StreamFigures } from './stream-figures.ts';
 
 const onError = (error: unknown): void => console.error(error);
 /** Monotonic, and the same in all processes of the machine. */

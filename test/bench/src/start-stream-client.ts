@@ -1,7 +1,8 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { StreamFigures, StreamOrder } from './stream-client-process.ts';
+import type { StreamOrder } from './stream-client-process.ts';
+import type { StreamFigures } from './stream-figures.ts';
 
 /** A client process that reads streams. */
 export interface StreamClient {

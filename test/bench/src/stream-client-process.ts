@@ -3,28 +3,21 @@
  * one message, says that each stream has begun, and answers with what it saw.
  */
 import { get } from 'node:http';
+import { stampPattern, toStreamFigures, wallMs } from './stream-figures.ts';
 
 /** What the client is told. */
 export interface StreamOrder {
   urls: readonly string[];
   headers: Record<string, string>;
-  /** By which clock tokens say when they were written: see {@link monotonicMs} and {@link wallMs}. */
+  /** By which clock tokens say when they were written: see `clocks`. */
   clock: 'monotonic' | 'wall';
-}
-
-/** How long tokens took, in milliseconds. */
-export interface StreamFigures {
-  received: number;
-  p50: number;
-  p99: number;
-  most: number;
 }
 
 const clocks = {
   /** `<12.345> token`: the machine's own clock, the same in all processes. */
   monotonic: { now: () => Number(process.hrtime.bigint()) / 1e6, token: /<([\d.]+)> token/g },
-  /** `1763740000000.123`: as the simulator stamps its tokens. */
-  wall: { now: () => performance.timeOrigin + performance.now(), token: /\b(\d{13}\.\d{3})\b/g },
+  /** `1763740000000.123`. */
+  wall: { now: wallMs, token: stampPattern },
 };
 
 process.on('disconnect', () => process.exit());
@@ -50,7 +43,7 @@ function readStreams({ urls, headers, clock }: StreamOrder): void {
         isFirst = false;
       });
       response.on('end', () => {
-        if (--open === 0) process.send?.(toFigures(latencies));
+        if (--open === 0) process.send?.(toStreamFigures(latencies));
       });
     });
   }
@@ -59,10 +52,4 @@ function readStreams({ urls, headers, clock }: StreamOrder): void {
 /** Other events repeat the text when it is whole. */
 function holdsLiveText(block: string): boolean {
   return !/^event: /m.test(block) || /^event: step\.delta$/m.test(block);
-}
-
-function toFigures(latencies: number[]): StreamFigures {
-  const sorted = latencies.sort((a, b) => a - b);
-  const at = (share: number): number => sorted[Math.floor(sorted.length * share)] ?? NaN;
-  return { received: sorted.length, p50: at(0.5), p99: at(0.99), most: sorted.at(-1) ?? NaN };
 }

@@ -56,6 +56,8 @@ export const poolPlanSchema = z.object({
   ratePerSecond: z.number().nullable(),
   /** The limits as the plan was made by; absent when the book could not be read, or the plan is of an older version. */
   limits: z.array(limitSchema).optional(),
+  /** What we may fill of each limit: 1, and less for half an hour after the vendor asked to slow down. Absent like `limits`. */
+  limitShare: z.number().optional(),
   classes: z.object({ realtime: classSchema, standard: classSchema, background: classSchema }),
 });
 export type PoolPlan = z.infer<typeof poolPlanSchema>;

@@ -42,6 +42,7 @@ export interface Metrics {
   limits: Gauge<'pool' | 'dimension'>;
   limitUse: Gauge<'pool' | 'dimension'>;
   limitOutside: Gauge<'pool' | 'dimension'>;
+  limitShare: Gauge<'pool'>;
   wantedConcurrency: Gauge<'pool'>;
   grantedConcurrency: Gauge<'pool'>;
   feedableConcurrency: Gauge<'pool'>;
@@ -157,6 +158,11 @@ export function createMetrics(app: string): Metrics {
       'pool',
       'dimension',
     ]),
+    limitShare: gauge(
+      'limit_share',
+      'What may be filled of each limit; 1 but after a request to slow down.',
+      ['pool'],
+    ),
     wantedConcurrency: gauge('scaling_wanted_concurrency', 'Calls that should run at a time.', ['pool']),
     grantedConcurrency: gauge('scaling_granted_concurrency', 'Calls that the live workers may run.', [
       'pool',

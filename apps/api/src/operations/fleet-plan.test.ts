@@ -31,6 +31,7 @@ const plan: ScalingPlan = {
       holdMs: 2_000,
       ratePerSecond: 10,
       limits: [{ dimension: 'requests', limit: 600, used: 550, outside: 40 }],
+      limitShare: 0.5,
       classes: {
         realtime: none,
         standard: {
@@ -55,7 +56,15 @@ test('scaling says what is wanted and why as soon as a scheduler plans, and null
   expect(before.body).toMatchObject({
     wanted_processes: null,
     actual_processes: null,
-    pools: { openai: { wanted_concurrency: null, bottleneck: null, limits: null, wait_seconds: null } },
+    pools: {
+      openai: {
+        wanted_concurrency: null,
+        bottleneck: null,
+        limits: null,
+        limit_share: null,
+        wait_seconds: null,
+      },
+    },
   });
   await publish(plan);
   let scaling = before.body;
@@ -75,6 +84,7 @@ test('scaling says what is wanted and why as soon as a scheduler plans, and null
     calls_per_second: 10,
     call_seconds: 2,
     limits: [{ dimension: 'requests', limit: 600, used: 550, outside: 40 }],
+    limit_share: 0.5,
     wait_seconds: { realtime: 0, standard: 10, background: 10 },
   });
 });

@@ -47,6 +47,9 @@ export const scalingSchema = z
           )
           .nullable()
           .meta({ description: 'How the limits of the pool stand; empty where nothing is limited.' }),
+        limit_share: z.number().nullable().meta({
+          description: 'What we may fill of each limit: 1, and less after the provider asked to slow down.',
+        }),
         calls_per_second: z.number().nullable(),
         call_seconds: z.number().nullable().meta({ description: 'How long a call takes.' }),
         wait_seconds: z.record(z.enum(priorities), z.number().nullable()).nullable().meta({
@@ -122,6 +125,7 @@ function planned(pool: PoolPlan | null) {
     feedable_concurrency: pool && pool.feedable,
     bottleneck: pool && pool.bottleneck,
     limits: pool?.limits ?? null,
+    limit_share: pool?.limitShare ?? null,
     calls_per_second: pool && pool.ratePerSecond,
     call_seconds: seconds(pool?.holdMs),
     wait_seconds: pool && {

@@ -20,10 +20,10 @@ test('the limits in force, what we use of them and what others use are shown whi
   const shown = async (): Promise<string[]> =>
     (await metrics.registry.metrics())
       .split('\n')
-      .filter((line) => /^millrace_limit(_used|_outside)?\{/.test(line))
+      .filter((line) => /^millrace_limit(_used|_outside|_share)?\{/.test(line))
       .map((line) => line.replace(',app="scheduler"', ''));
 
-  showPlan(metrics, planOf({ limits }));
+  showPlan(metrics, planOf({ limits, limitShare: 0.5 }));
   expect(await shown()).toEqual([
     'millrace_limit{pool="openai",dimension="requests"} 540',
     'millrace_limit{pool="openai",dimension="tokens"} 90000',
@@ -31,11 +31,12 @@ test('the limits in force, what we use of them and what others use are shown whi
     'millrace_limit_used{pool="openai",dimension="tokens"} 8000',
     'millrace_limit_outside{pool="openai",dimension="requests"} 60',
     'millrace_limit_outside{pool="openai",dimension="tokens"} 0',
+    'millrace_limit_share{pool="openai"} 0.5',
   ]);
   // A book that could not be read, and a scheduler that no longer leads, leave no figures of yesterday.
   showPlan(metrics, planOf({}));
   expect(await shown()).toEqual([]);
-  showPlan(metrics, planOf({ limits }));
+  showPlan(metrics, planOf({ limits, limitShare: 0.5 }));
   showPlan(metrics, null);
   expect(await shown()).toEqual([]);
 });

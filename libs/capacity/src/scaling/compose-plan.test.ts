@@ -133,11 +133,12 @@ test('under a lasting backlog the measured rate counts, and where nothing runs n
 
 test('a plan tells how the limits stand that it was made by, and nothing of a book that could not be read', () => {
   const limits = { requests: { limit: 540, used: 120, outside: 60, free: 360 } };
-  const limited = { ...reading, limits, underWay: 3, concurrency: 40 };
+  const limited = { ...reading, limits, underWay: 3, concurrency: 40, share: 0.5 };
   const { pools } = plan({ readings: new Map([['openai', limited]]) });
   expect(pools.openai?.limits).toEqual([
     { dimension: 'requests', limit: 540, used: 120, outside: 60 },
     { dimension: 'concurrency', limit: 40, used: 3, outside: 0 },
   ]);
+  expect(pools.openai?.limitShare).toBe(0.5);
   expect(pools.anthropic).not.toHaveProperty('limits');
 });

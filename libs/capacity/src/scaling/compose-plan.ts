@@ -95,7 +95,7 @@ function planPool(request: PlanRequest, pool: string): PoolPlan {
     running,
     holdMs,
     ratePerSecond,
-    ...(reading === null ? {} : { limits: limitsOf(reading) }),
+    ...(reading === null ? {} : { limits: limitsOf(reading), limitShare: reading.share }),
     classes: byPriority((priority) => {
       const { waiting, arrivals } = of(priority) ?? { waiting: 0, arrivals: [] };
       ahead += waiting;

@@ -7,8 +7,8 @@ import { slowDownLua } from './slow-down-lua.ts';
  * Reads a book without changing it.
  *
  * KEYS: book, window, leases, parked. ARGV: window ms, arrival spread ms, then for each dimension: name, configured limit.
- * Returns {parked ms or less than 0, calls under way, mean hold ms, refusals, 1 if in high use, share of the limits that may be filled, then for each dimension:
- * name, limit, used by us (booked ahead included), set aside for others}.
+ * Returns {parked ms or less than 0, calls under way, mean hold ms, refusals, 1 if in high use, share of the limits that may
+ * be filled, then for each dimension: name, limit, used by us (booked ahead included), set aside for others}.
  */
 export const readScript = redisScript(`${bookLua}${othersLua}${slowDownLua}
 local book, window = KEYS[1], KEYS[2]

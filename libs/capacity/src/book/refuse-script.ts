@@ -8,8 +8,9 @@ import { slowDownLua } from './slow-down-lua.ts';
  * set aside, and a fiftieth of the limit with it, and comes back within a window. The refusals of one pause count once.
  * Where the vendor asks to slow down, a share of the limits is given up besides ({@link slowDownLua}).
  *
- * KEYS: parked, book. ARGV: pause ms, window ms, burst ms, instant of the call's departure if it was asked to slow down (else -1), then for each dimension of the refused call: name, configured
- * limit, our use with this call. Without a booking no dimension is named.
+ * KEYS: parked, book. ARGV: pause ms, window ms, burst ms, instant of the call's departure if it was asked to slow down (else
+ * -1), then for each dimension of the refused call: name, configured limit, our use with this call. Without a booking no
+ * dimension is named.
  * Returns 1 when the pool was not paused before.
  */
 export const refuseScript = redisScript(`${bookLua}${slowDownLua}

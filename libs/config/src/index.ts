@@ -2,6 +2,7 @@ export { ConfigError } from './config.ts';
 export type { Config, DegradedMode, PoolConfig, ProviderConfig, RetryPolicy, RouteConfig } from './config.ts';
 export { configFileSchema } from './config-file.ts';
 export type { ConfigFile } from './config-file.ts';
+export { createFindDimensions } from './find-dimensions.ts';
 export { createFindUnembeddable } from './find-unembeddable.ts';
 export { createFindUnsampled } from './find-unsampled.ts';
 export { loadConfig, loadConfigOrExit } from './load-config.ts';

@@ -1,5 +1,5 @@
 import { createFindOversize } from '@millrace/capacity';
-import { createFindUnembeddable, createFindUnsampled, poolOf } from '@millrace/config';
+import { createFindDimensions, createFindUnembeddable, createFindUnsampled, poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import type { PlanNode } from '@millrace/contracts';
 import { checkPlan, createOutputValidators } from '@millrace/plans';
@@ -15,8 +15,17 @@ export function createPlanCheck(config: Config): CheckPlan {
   };
   const findOversize = createFindOversize(config, (target) => poolOf(config.pools, target));
   const findUnembeddable = createFindUnembeddable(config);
+  const findDimensions = createFindDimensions(config);
   const findUnsampled = createFindUnsampled(config);
   const { limits } = config;
-  const options = { limits, isKnownTarget, findOversize, findUnembeddable, findUnsampled, validators };
+  const options = {
+    limits,
+    isKnownTarget,
+    findOversize,
+    findUnembeddable,
+    findDimensions,
+    findUnsampled,
+    validators,
+  };
   return (plan: PlanNode) => checkPlan(plan, options);
 }

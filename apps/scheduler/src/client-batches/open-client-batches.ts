@@ -1,7 +1,7 @@
 import type { BlobStore } from '@millrace/blobs';
 import { createBlobStore } from '@millrace/blobs';
 import { createFindOversize } from '@millrace/capacity';
-import { createFindUnembeddable, createFindUnsampled, poolOf } from '@millrace/config';
+import { createFindDimensions, createFindUnembeddable, createFindUnsampled, poolOf } from '@millrace/config';
 import type { Config } from '@millrace/config';
 import type { PlanNode, ScalingPlan, Service } from '@millrace/contracts';
 import { createProviders } from '@millrace/calls';
@@ -107,6 +107,7 @@ function createMoveOptions(
   const { catalogue } = createProviders(config);
   const findOversize = createFindOversize(config, (target) => poolOf(config.pools, target));
   const findUnembeddable = createFindUnembeddable(config);
+  const findDimensions = createFindDimensions(config);
   const findUnsampled = createFindUnsampled(config);
   const told = (work: Promise<unknown>): Promise<void> => work.then(() => undefined, onError);
   const deliver = (deliveryIds: readonly string[]): Promise<void> =>
@@ -127,6 +128,7 @@ function createMoveOptions(
         isKnownTarget: () => true,
         findOversize,
         findUnembeddable,
+        findDimensions,
         findUnsampled,
         validators,
       });

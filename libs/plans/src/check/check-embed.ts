@@ -9,12 +9,12 @@ import { joinPath } from './join-path.ts';
  * not recorded in time (measured: 60 MB kept a job going round for minutes).
  */
 const MAX_NUMBERS = { base64: 2_048 * 1_536, float: 512 * 1_536 } as const;
-/** Where the call names none: those of text-embedding-3-small. */
+/** Where neither the call nor the configuration tells: those of text-embedding-3-small. */
 const USUAL_DIMENSIONS = 1_536;
 
 /** A call for vectors: one target, all of whose providers can embed, templates, and an output that can be kept. */
 export function checkEmbed(checker: PlanChecker, node: EmbedNode, path: string): void {
-  const { problems, findUnembeddable } = checker;
+  const { problems, findUnembeddable, findDimensions } = checker;
   checkTarget(checker, node, path);
   const reason = findUnembeddable?.({ route: node.route, model: node.model }) ?? null;
   if (reason !== null) {
@@ -26,7 +26,8 @@ export function checkEmbed(checker: PlanChecker, node: EmbedNode, path: string):
   }
   const encoding = node.encoding_format ?? 'float';
   const most = MAX_NUMBERS[encoding];
-  if (texts.length * (node.dimensions ?? USUAL_DIMENSIONS) > most) {
+  const usual = findDimensions?.({ route: node.route, model: node.model }) ?? USUAL_DIMENSIONS;
+  if (texts.length * (node.dimensions ?? usual) > most) {
     const advice =
       encoding === 'float' ? 'ask for fewer at a time, or for base64' : 'ask for fewer at a time';
     const why = `the vectors would have more than ${most} numbers altogether; ${advice}`;

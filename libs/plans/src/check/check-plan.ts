@@ -27,6 +27,8 @@ export interface CheckPlanOptions {
   }) => string | null;
   /** Why a route or a model cannot answer with vectors, null when it can. */
   findUnembeddable?: (reference: { route: string | undefined; model: string | undefined }) => string | null;
+  /** How many numbers a vector of a route or a model has where the call names no dimensions; null where that is not known. */
+  findDimensions?: (reference: { route: string | undefined; model: string | undefined }) => number | null;
   /** Why no target of a route, or a model, takes `temperature` and `top_p`, null when one does. */
   findUnsampled?: (reference: { route: string | undefined; model: string | undefined }) => string | null;
   /** Compiles output schemas; one that lives as long as the process saves 15 ms for each plan that has any. */
@@ -43,6 +45,7 @@ export interface PlanChecker {
   readonly isKnownTarget: CheckPlanOptions['isKnownTarget'];
   readonly findOversize: CheckPlanOptions['findOversize'];
   readonly findUnembeddable: CheckPlanOptions['findUnembeddable'];
+  readonly findDimensions: CheckPlanOptions['findDimensions'];
   readonly findUnsampled: CheckPlanOptions['findUnsampled'];
   readonly problems: PlanProblems;
   readonly templates: TemplateEngine;
@@ -61,6 +64,7 @@ export function checkPlan(plan: PlanNode, options: CheckPlanOptions): PlanCheck 
     isKnownTarget: options.isKnownTarget,
     findOversize: options.findOversize,
     findUnembeddable: options.findUnembeddable,
+    findDimensions: options.findDimensions,
     findUnsampled: options.findUnsampled,
     problems: createPlanProblems(),
     templates: createTemplateEngine(options.limits),

@@ -65,6 +65,7 @@ describe('the check of an embed node', () => {
       isKnownTarget: (target) => 'route' in target || !target.model.startsWith('unknown/'),
       findUnembeddable: ({ model }) =>
         model?.startsWith('anthropic/') === true ? 'it does not support embeddings' : null,
+      findDimensions: ({ model }) => (model?.endsWith('large') === true ? 3_072 : null),
       findOversize: ({ characters, maxOutputTokens }) =>
         characters > 100 ? `asks for ${characters} and ${maxOutputTokens}` : null,
     });
@@ -80,6 +81,11 @@ describe('the check of an embed node', () => {
     [
       'vectors that nobody could hold',
       { text: Array.from({ length: 2_048 }, () => 'x'), dimensions: 3_072 },
+      /^text: the vectors would have more than/,
+    ],
+    [
+      'as many of a model that has twice the numbers unless it is told',
+      { text: Array.from({ length: 300 }, () => 'x'), model: 'openai/text-embedding-3-large' },
       /^text: the vectors would have more than/,
     ],
   ])('refuses %s', (_what, more, expected) => {

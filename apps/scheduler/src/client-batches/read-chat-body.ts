@@ -30,21 +30,23 @@ const KNOWN = [
 export const MOST_TEMPERATURE = 2;
 export const MOST_TOP_P = 1;
 
+/** What changes nothing of an answer, whatever its value: who asked, and where the vendor keeps or caches it. */
+export const IDLE = ['user', 'safety_identifier', 'prompt_cache_key', 'store', 'parallel_tool_calls'];
+
 /** Values that ask for what happens anyway. */
 const HARMLESS = {
   n: [1],
   stream: [false],
-  store: [false],
   frequency_penalty: [0],
   presence_penalty: [0],
   logprobs: [false],
-  parallel_tool_calls: [true],
+  tool_choice: ['auto', 'none'],
   service_tier: ['auto', 'default'],
 };
 
 /** The body of a `/v1/chat/completions` line. Throws LineProblem for what a call cannot express. */
 export function readChatBody(body: Fields): RequestBody {
-  refuseOthers(body, 'body', KNOWN, HARMLESS);
+  refuseOthers(body, 'body', [...KNOWN, ...IDLE], HARMLESS);
   if (body['messages'] === undefined) throw missing('body.messages');
   return {
     ...readConversation(body['messages'], 'body.messages', chatMessages),

@@ -100,6 +100,13 @@ describe('a line', () => {
     expect(respond({ store: false, truncation: 'disabled', tool_choice: 'auto' }).plan).toEqual(plan);
   });
 
+  it('may say who asks and what the vendor should keep, which changes nothing of the answer', () => {
+    const idle = { user: 'u_1', store: true, safety_identifier: 's', prompt_cache_key: 'k' };
+    const { plan } = chat({ ...idle, parallel_tool_calls: false, tool_choice: 'none' });
+    expect(plan).toEqual({ type: 'call', route: 'cheap', messages: [{ role: 'user', content: 'hi' }] });
+    expect(respond({ ...idle, parallel_tool_calls: false }).plan).toEqual(plan);
+  });
+
   it('asks for the temperature and the top_p that it names', () => {
     for (const { plan } of [chat({ temperature: 0, top_p: 0.3 }), respond({ temperature: 0, top_p: 0.3 })]) {
       expect(plan).toMatchObject({ temperature: 0, top_p: 0.3 });
@@ -112,6 +119,10 @@ describe('a line', () => {
     [{ temperature: '0' }, 'body.temperature'],
     [{ top_p: 1.5 }, 'body.top_p'],
     [{ tools: [{}] }, 'body.tools'],
+    [{ tool_choice: 'required' }, 'body.tool_choice'],
+    [{ seed: 7 }, 'body.seed'],
+    [{ stop: ['x'] }, 'body.stop'],
+    [{ logit_bias: { 5: -100 } }, 'body.logit_bias'],
     [{ n: 3 }, 'body.n'],
     [{ stream: true }, 'body.stream'],
     [{ reasoning_effort: 'low' }, 'body.reasoning_effort'],

@@ -2,7 +2,7 @@ import type { CallNode } from '@millrace/contracts';
 import { readCount, readFields, readMetadata, readSampling, readText, refuseOthers } from './body-fields.ts';
 import type { Fields } from './body-fields.ts';
 import { missing } from './line-problem.ts';
-import { MOST_TEMPERATURE, MOST_TOP_P } from './read-chat-body.ts';
+import { IDLE, MOST_TEMPERATURE, MOST_TOP_P } from './read-chat-body.ts';
 import type { RequestBody } from './read-chat-body.ts';
 import { readConversation, responseItems } from './read-conversation.ts';
 import { readJsonSchema, refuseFormat } from './read-output-format.ts';
@@ -22,16 +22,14 @@ const KNOWN = [
 const HARMLESS = {
   stream: [false],
   background: [false],
-  store: [false],
   truncation: ['disabled'],
-  parallel_tool_calls: [true],
   tool_choice: ['auto', 'none'],
   service_tier: ['auto', 'default'],
 };
 
 /** The body of a `/v1/responses` line. Throws LineProblem for what a call cannot express. */
 export function readResponsesBody(body: Fields): RequestBody {
-  refuseOthers(body, 'body', KNOWN, HARMLESS);
+  refuseOthers(body, 'body', [...KNOWN, ...IDLE], HARMLESS);
   const { input, instructions } = body;
   if (input === undefined || input === null) throw missing('body.input');
   const system =

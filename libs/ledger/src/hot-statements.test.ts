@@ -14,7 +14,9 @@ import { findLines } from './batches/find-lines.ts';
 import { findUnwantedLines, isBatchWanted } from './batches/is-batch-wanted.ts';
 import { leaveLane } from './batches/leave-lane.ts';
 import { findOpenLines, loadLines } from './batches/load-lines.ts';
+import type { OpenLine } from './batches/load-lines.ts';
 import { measureBatches } from './batches/measure-batches.ts';
+import { noteAnswered } from './batches/note-answered.ts';
 import { openBatch } from './batches/open-batch.ts';
 import { releaseLines } from './batches/release-lines.ts';
 import { settlePilots, tryShape } from './batches/try-shape.ts';
@@ -206,6 +208,9 @@ describe(`with ${JOBS} jobs and five times as many steps no statement of a hot p
     'a page of jobs': (database) => listJobs(database, filter),
     'a page of jobs in the middle': (database) =>
       listJobs(database, { ...filter, after: idOf(50_000), status: 'failed' }),
+    'a page of jobs in batches': (database) => listJobs(database, { ...filter, lane: 'batch' }),
+    'a page of jobs in batches, backwards': (database) =>
+      listJobs(database, { ...filter, lane: 'batch', before: idOf(50_000) }),
     'a page of jobs, backwards and filtered by metadata': (database) =>
       listJobs(database, {
         ...filter,
@@ -265,7 +270,22 @@ describe(`with ${JOBS} jobs and five times as many steps no statement of a hot p
         [batched.slice(50)],
       );
       expect((await escapeLateSteps(database, 500)).fromBatches).toBeGreaterThan(5);
-      const [lines = []] = await Array.fromAsync(loadLines(database, 'pb_hot', [1, 2, 3, 4, 5, 6, 7, 8]));
+      await ledger.database.query(
+        "UPDATE provider_batches SET status = 'running', certain = true, line_count = 59, counts_total = 59, counts_completed = 59 WHERE id = 'pb_hot'",
+      );
+      // A job of two lines, of which the vendor has answered both.
+      await ledger.database.query(
+        `UPDATE steps SET status = 'sent', lane = 'batch', batch_id = 'pb_hot', wake_at = NULL WHERE job_id = $1 AND key = 's3'`,
+        [batched[40]],
+      );
+      await ledger.database.query(
+        `INSERT INTO attempts (job_id, step_key, number, fence, target, purpose, status, owner, batch_id, batch_line)
+         VALUES ($1, 's3', 9, 1, 'openai/any', 'answer', 'sent', 'pb_hot', 'pb_hot', 100)`,
+        [batched[40]],
+      );
+      expect(await noteAnswered(database, { id: 'pb_hot' }, 200)).toHaveLength(1);
+      const lines: OpenLine[] = [];
+      for await (const page of loadLines(database, 'pb_hot', [1, 2, 3, 4, 5, 6, 7, 8])) lines.push(...page);
       expect(lines).toHaveLength(8);
       await recordOutcomes(
         database,

@@ -18,6 +18,7 @@ import { createClaims } from './calls/claims.ts';
 import { createLedgerGateway } from './calls/ledger-gateway.ts';
 import { openBook } from './calls/open-book.ts';
 import { createCallReporter } from './calls/report-call.ts';
+import { createShutPools } from './calls/shut-pools.ts';
 import { createRetryBudget } from './calls/retry-budget.ts';
 import { runCall } from './calls/run-call.ts';
 import type { RunCallDependencies } from './calls/run-call.ts';
@@ -150,6 +151,7 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
   const ledger = createLedgerGateway(database, worker, leaseMs);
   const advanceJob = createAdvancer(advancing);
   const tasks = createTaskGroup(onError);
+  const pausePool = (pool: string, forMs: number): void => consumers.get(pool)?.pauseFor(forMs);
   const calling: RunCallDependencies = {
     ...ledger,
     claimStep: (wake) => meter.timed('claim', () => ledger.claimStep(wake)),
@@ -169,7 +171,8 @@ export function createWorker(config: Config, log: Logger, metrics: Metrics): Ser
     breakers,
     estimator,
     usualDurationMs: (target) => usualDurations.of(target) ?? 0,
-    pausePool: (pool, forMs) => consumers.get(pool)?.pauseFor(forMs),
+    pausePool,
+    shutPools: createShutPools({ pausePool, now: () => performance.now() }),
     retryBudget: createRetryBudget({ share: 0.1, most: 10, trickleMs: 1_000, now: Date.now }),
     publisher,
     validators: createOutputValidators({ maxEntries: 500 }),

@@ -106,6 +106,21 @@ describe('a step for which all places are taken', () => {
   });
 });
 
+describe('a pool whose provider said when to come back', () => {
+  it('pauses for nearly as long as it is parked, and no longer than 15 s at a time', async () => {
+    const paused = async (forMs: number): Promise<number> => {
+      const room = open({ requests: 60 });
+      await room.dependencies.capacity.park(room.pool, forMs);
+      expect(await ask(room)).toMatchObject({ kind: 'must_wait' });
+      return room.pauses.at(-1)!;
+    };
+    expect(await paused(60_000)).toBe(15_000);
+    const short = await paused(10_000);
+    expect(short).toBeGreaterThan(7_000);
+    expect(short).toBeLessThanOrEqual(9_000);
+  });
+});
+
 describe('what a call is charged', () => {
   it('is nothing when it never left, and all that was booked when it was cut', async () => {
     const room = open({ requests: 60, outputTokens: 10_000, burstMs: 240_000 });

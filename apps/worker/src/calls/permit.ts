@@ -60,7 +60,10 @@ export interface Sending {
 const RETRY_WITHOUT_BUDGET_MS = 5_000;
 /** A pool that pauses comes back this long before its next booking may leave, so that no gap opens. */
 const PAUSE_LEAD_MS = 1_000;
+/** What calls under way give back may let the next one go sooner than was told. */
 const LONGEST_PAUSE_MS = 5_000;
+/** A provider that said when to come back is not asked sooner, whatever else ends meanwhile. */
+const LONGEST_PARKED_PAUSE_MS = 15_000;
 const SHORTEST_PAUSE_MS = 50;
 /** When only this call's size or class has no room: for others there is some, and a backlog of its kind must not spin. */
 const OWN_WAIT_PAUSE_MS = 100;
@@ -109,7 +112,8 @@ export async function obtainPermit(
     const { waitMs, poolWaitMs, reason } = reservation;
     const leastMs = poolWaitMs < waitMs ? OWN_WAIT_PAUSE_MS : SHORTEST_PAUSE_MS;
     const pauseMs = Math.max(leastMs, poolWaitMs - PAUSE_LEAD_MS);
-    dependencies.pausePool(step.pool, Math.min(LONGEST_PAUSE_MS, pauseMs));
+    const mostMs = reason === 'parked' ? LONGEST_PARKED_PAUSE_MS : LONGEST_PAUSE_MS;
+    dependencies.pausePool(step.pool, Math.min(mostMs, pauseMs));
     // The pause makes it wait already. Behind a delay of its own it would let others of its tenant be handed out meanwhile, and
     // all of them would go before newcomers.
     const keepsTurn = reason !== 'parked' && waitMs - poolWaitMs <= POOLS_OWN_WAIT_MS;

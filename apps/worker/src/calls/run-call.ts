@@ -23,6 +23,7 @@ import { isRateLimit, obtainPermit, returnPermit } from './permit.ts';
 import type { Permit, PermitDependencies } from './permit.ts';
 import { findWayOn } from '../routing/find-way-on.ts';
 import type { WayOnDependencies } from '../routing/find-way-on.ts';
+import type { ShutPools } from './shut-pools.ts';
 import { createTextStream, noTextStream } from './text-stream.ts';
 
 /** All that running a call needs. */
@@ -37,6 +38,7 @@ export interface RunCallDependencies extends PrepareOptions, PermitDependencies,
   enqueueStep: (wake: StepWakeRequest) => Promise<void>;
   enqueueDeliveries: (deliveryIds: readonly string[]) => Promise<void>;
   claims: Claims;
+  shutPools: ShutPools;
   publisher: LivePublisher;
   validators: OutputValidators;
   policy: RetryPolicy;
@@ -70,6 +72,8 @@ export async function runCall(
       dependencies.policy,
       dependencies.random(),
     );
+    if (passage.happening.kind === 'closed')
+      dependencies.shutPools.noteClosed(step.pool, decided.kind === 'retry');
     const keepsTurn = decided.kind === 'retry' && waitsForPool(passage.happening);
     const outcome = keepsTurn ? { ...decided, delayMs: 0 } : decided;
     if (outcome.kind === 'complete' && step.targetAttempts > 0) dependencies.retryBudget.reward(step.target);
@@ -133,6 +137,7 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
 
   const permit = await obtainPermit(dependencies, held, prepared);
   if ('kind' in permit) return unsent(permit);
+  if (permit.verdict === 'yes') dependencies.shutPools.noteOpen(step.pool);
   crashPoint('call.after-reserve', step.jobId);
   return sendWithPermit(dependencies, held, prepared, permit);
 }

@@ -61,6 +61,11 @@ local function setAside(d, others, now, period)
   local unseen = pace * math.min(math.max(0, now - o.at) + period / 60, period)
   return math.max(refused, held + unseen, math.min(pace * period, 2 * held))
 end
+-- What we may fill whatever others hold. One who comes to a full account would be refused, and stay without for ever, because
+-- nobody sees him: a twentieth is his in any case, which those who fill it notice, and a quarter when there was no refusal for eight windows.
+local function oursBeside(d, now, period)
+  return d.limit * (0.05 + 0.2 * math.min(1, math.max(0, now - d.outsideAt) / (8 * period)))
+end
 -- Units per ms at which we may send beside others. A little more than is left: to keep within the window is the window's part.
 local function paceBeside(d, aside, period)
   return math.min(d.limit, math.max(d.limit - aside, 0) + d.limit / 20) / period

@@ -111,7 +111,7 @@ for i = 12, #ARGV, 4 do
   if d.isNew then d.head = firstSlice(now) end
   d.final = math.floor(d.last / SLICE)
   d.aside = setAside(d, others, now, period)
-  local aside = asideWith(d.aside, d.limit, allowed)
+  local aside = asideWith(math.min(d.aside, d.limit - oursBeside(d, now, period)), d.limit, allowed)
   d.rate = paceBeside(d, aside, period)
   local full = math.floor(d.limit - aside)
   local room = math.floor((d.limit - aside) * share)
@@ -133,7 +133,7 @@ for i = 12, #ARGV, 4 do
   -- Nothing is left that could run out: it is the other's turn, for as long as he comes for it.
   if held > 0 and held + d.amount > room then from, anyone = math.max(from, saver.till), math.max(anyone, saver.till) end
   local allowance = burst / 20
-  if now - born >= span then allowance = burst * (1 - 0.8 * math.min(1, (d.sum + aside) / d.limit)) end
+  if now - born >= span then allowance = burst * (1 - 0.8 * math.min(1, (d.sum + math.max(aside, d.aside)) / d.limit)) end
   from, anyone = math.max(from, math.ceil(d.tat - allowance)), math.max(anyone, math.ceil(d.tat - allowance))
   if from - lead > leave then leave, why = from - lead, d.name end
   earliest = math.max(earliest, anyone - lead)

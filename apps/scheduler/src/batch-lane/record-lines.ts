@@ -1,4 +1,5 @@
 import {
+  chooseTarget,
   decideOutcome,
   judgeAnswer,
   judgeError,
@@ -6,8 +7,10 @@ import {
   splitTarget,
   toStepOutcome,
 } from '@millrace/calls';
-import type { JudgedCall, Outcome, PreparedCall, Situation } from '@millrace/calls';
-import { isTransient, loadLines, recordOutcomes } from '@millrace/ledger';
+import type { Happening, JudgedCall, Outcome, PreparedCall, Situation } from '@millrace/calls';
+import { overlayRoutes } from '@millrace/config';
+import type { LiveRoutes } from '@millrace/config';
+import { findRouteOverrides, isTransient, loadLines, recordOutcomes } from '@millrace/ledger';
 import type { BatchRecord, ClaimedStep, OpenLine, RecordResult, StepOutcome } from '@millrace/ledger';
 import type { BatchLineResult } from '@millrace/providers';
 import type { LaneDependencies } from './lane-dependencies.ts';
@@ -41,6 +44,7 @@ export async function recordLines(
   // The same line twice in one file: the first one counts.
   const byLine = new Map(results.toReversed().map((each) => [each.line, each.result]));
   const unbilled = new Map<string, number[]>();
+  const live = overlayRoutes(dependencies.routes, await findRouteOverrides(dependencies.database));
   for await (const open of loadLines(dependencies.database, batch.id, [...byLine.keys()])) {
     const judged: JudgedLine[] = [];
     for (const line of open) {
@@ -50,7 +54,7 @@ export async function recordLines(
         unbilled.set(result.reason, [...(unbilled.get(result.reason) ?? []), line.line]);
         continue;
       }
-      judged.push(judge(dependencies, line, result));
+      judged.push(judge(dependencies, live, line, result));
     }
     await recordJudged(dependencies, batch, judged);
   }
@@ -62,6 +66,7 @@ export async function recordLines(
 
 function judge(
   dependencies: LaneDependencies,
+  live: LiveRoutes,
   line: OpenLine,
   result: BatchLineResult & { kind: 'answered' | 'error' },
 ): JudgedLine {
@@ -76,7 +81,7 @@ function judge(
     standing === 'wanted'
       ? decideOutcome(
           judged.happening,
-          toSituation(dependencies, step),
+          toSituation(dependencies, live, step, judged.happening),
           dependencies.policy,
           dependencies.random(),
         )
@@ -108,13 +113,21 @@ function unpriced(step: ClaimedStep, { providers }: LaneDependencies): PreparedC
   };
 }
 
-/** Where a step goes is for the workers to decide by what they see; here it matters that there is another target at all. */
-function toSituation({ routes, providers }: LaneDependencies, step: ClaimedStep): Situation {
-  const route = routes.get(step.route ?? '');
-  const targets = route ? [...route.targets.map((each) => each.target), ...route.fallback] : [];
+function toSituation(
+  { providers, random }: LaneDependencies,
+  live: LiveRoutes,
+  step: ClaimedStep,
+  happening: Happening,
+): Situation {
+  const look = (target: string) => ({
+    usable: providers.has(splitTarget(target).provider),
+    breaker: 'closed' as const,
+    expectedWaitMs: 0,
+  });
   const spent = [...step.spentTargets, step.target];
-  const isLeft = (target: string): boolean =>
-    !spent.includes(target) && providers.has(splitTarget(target).provider);
+  const another = chooseTarget({ route: step.route, model: null }, live, spent, look, random());
+  // One that is switched off is of use only to a call that cannot stay where it is.
+  const isUseful = another?.kind === 'healthy' || happening.kind === 'refused';
   return {
     attempts: step.attempts,
     targetAttempts: step.targetAttempts,
@@ -122,7 +135,7 @@ function toSituation({ routes, providers }: LaneDependencies, step: ClaimedStep)
     lastFingerprint: step.repair?.fingerprint ?? null,
     ambiguousPolicy: step.ambiguousPolicy,
     target: step.target,
-    nextTarget: targets.find(isLeft) ?? null,
+    nextTarget: isUseful ? (another?.target ?? null) : null,
     freeTarget: null,
     lane: 'batch',
   };

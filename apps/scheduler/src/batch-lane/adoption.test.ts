@@ -112,8 +112,8 @@ describe('a batch whose id was lost', () => {
       lane.vendor.breakAt = (at) => (at === 'before-upload' ? mayPass() : null);
       await lane.advance();
       lane.vendor.breakAt = () => null;
-      await cancelJob(lane.ledger.database, 'acme', erased!);
-      await eraseJob(lane.ledger.database, 'acme', erased!);
+      await cancelJob(lane.ledger.database, 'acme', erased);
+      await eraseJob(lane.ledger.database, 'acme', erased);
       await lane.advance();
       await lane.advance();
       const bodies: ProviderCall[] = [];
@@ -129,7 +129,7 @@ describe('a batch whose id was lost', () => {
       const cheap = bodies.find((body) => body.messages[0]!.content === 'erased');
       expect(cheap!.maxOutputTokens).toBeLessThanOrEqual(1);
       // What it cost is booked all the same.
-      expect(await lane.ledger.job(erased!)).toMatchObject({ cost_micro_usd: 18, calls: 1 });
+      expect(await lane.ledger.job(erased)).toMatchObject({ cost_micro_usd: 18, calls: 1 });
       expect((await lane.batches())[0]).toMatchObject({ status: 'ended', outcome: 'completed' });
     });
   }

@@ -32,12 +32,12 @@ it('submits nothing to a target that was switched off, and goes on when it is ba
 
 it('a refused line falls over to the targets of its route that are in force', async () => {
   const [off, unwanted, live] = ['openai/gpt-6-sol', 'openai/gpt-6-terra', 'openai/gpt-6-mini'];
-  const targets = [target, off!, unwanted!, live!].map((each) => ({ target: each, weight: 1 }));
+  const targets = [target, off, unwanted, live].map((each) => ({ target: each, weight: 1 }));
   lane.dependencies.routes = new Map([['cheap', { targets, fallback: [], degraded: { kind: 'wait' } }]]);
   const who = { apiKeyId: 'key', tenantId: 'acme' };
   await changeRoutes(lane.ledger.database, who, [
-    { route: 'cheap', target: off!, enabled: false, configuredWeight: 1 },
-    { route: 'cheap', target: unwanted!, weight: 0, configuredWeight: 1 },
+    { route: 'cheap', target: off, enabled: false, configuredWeight: 1 },
+    { route: 'cheap', target: unwanted, weight: 0, configuredWeight: 1 },
   ]);
   const jobId = await lane.addJob();
   await lane.ledger.database.query("UPDATE steps SET route = 'cheap' WHERE job_id = $1", [jobId]);

@@ -24,7 +24,10 @@ import { complete, departure, newStep, openTestLedger } from './testing/open-tes
 import type { TestLedger } from './testing/open-test-ledger.ts';
 import { attemptEnd, billed, completed, failed, held, outcome, pending } from './testing/outcomes.ts';
 
+/** At least; on a busy machine as long as the slowest actor needs to have come often enough. */
 const DURATION_MS = 8_000;
+const LONGEST_MS = 40_000;
+const OFTEN = 10;
 const KEYS = Array.from({ length: 24 }, (_, index) => `s${index}`);
 /** Shorter than the storm, so that claims are taken over while their holders still report. */
 const LEASE_MS = 150;
@@ -62,10 +65,10 @@ describe('everything at once, at full speed', () => {
     const deadlocks = await countDeadlocks(own.url, (database) => storm(database, jobIds, held_, done), 24);
     expect(deadlocks).toBe(0);
     // Every kind of actor came to act; otherwise the storm was a breeze.
-    for (const [actor, count] of Object.entries(done)) expect(count, actor).toBeGreaterThan(10);
+    for (const [actor, count] of Object.entries(done)) expect(count, actor).toBeGreaterThan(OFTEN);
     expect(await findStuck(ledger.database)).toEqual([]);
     expect(await checkLedger(ledger.database)).toEqual([]);
-  }, 40_000);
+  }, 90_000);
 });
 
 async function storm(
@@ -168,7 +171,11 @@ async function storm(
       jobIds.push(await fresh);
     },
   };
-  const endsAt = performance.now() + DURATION_MS;
+  const beganAt = performance.now();
+  const goesOn = (): boolean => {
+    const age = performance.now() - beganAt;
+    return age < DURATION_MS || (age < LONGEST_MS && crowd.some((name) => (done[name] ?? 0) <= OFTEN));
+  };
   const crowd = [
     'work',
     'work',
@@ -188,7 +195,7 @@ async function storm(
   ];
   await Promise.all(
     crowd.map(async (name) => {
-      while (performance.now() < endsAt) {
+      while (goesOn()) {
         await actors[name]!();
         // Some have nothing to do at times; the others must get their turn.
         await nextTurn();

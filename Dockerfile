@@ -28,6 +28,7 @@ COPY --from=packages /millrace ./
 # Node runs the TypeScript as it is: there is no build.
 COPY apps apps
 COPY libs libs
+COPY LICENSE NOTICE ./
 # The place of the blob store, where one is mounted: it must belong to the user.
 RUN mkdir /blobs && chown node:node /blobs
 # A user without rights, and files that are not his.

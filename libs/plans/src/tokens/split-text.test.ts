@@ -71,6 +71,13 @@ test('no chunk is too large, nothing is lost, and no surrogate pair is cut', () 
   );
 });
 
+test('an overlap in a long run of one letter has no more tokens than were asked for', () => {
+  const text = `mill mill \ud800${'a'.repeat(300)} `;
+  for (const { start, fresh } of splitRanges(text, { maxTokens: 34, overlapTokens: 17 })) {
+    expect(countTokens(text.slice(start, fresh))).toBeLessThanOrEqual(17);
+  }
+});
+
 test('tokens are those of the encoding, and long runs are counted a little high at most', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.lorem(), gapArbitrary)), (parts) => {

@@ -61,7 +61,7 @@ export function splitRanges(text: string, options: SplitOptions): ChunkRange[] {
       : chooseEnd(scanner, text, fresh, measured, maxTokens);
     ranges.push({ start, fresh, end });
     const overlaps = overlapTokens > 0 && !isPieceTooLarge;
-    start = overlaps ? chooseOverlap(text, measured, end, overlapTokens) : end;
+    start = overlaps ? chooseOverlap(scanner, text, measured, end, overlapTokens) : end;
     fresh = end;
   }
   return ranges;
@@ -149,13 +149,33 @@ function cutPiece(scanner: PieceScanner, text: string, start: number, maxTokens:
 }
 
 /** Where the overlap that ends at `end` begins: `end` itself when not even a word fits. */
-function chooseOverlap(text: string, measured: Measured, end: number, overlapTokens: number): number {
+function chooseOverlap(
+  scanner: PieceScanner,
+  text: string,
+  measured: Measured,
+  end: number,
+  overlapTokens: number,
+): number {
   const last = lowerBound(measured.ends, end);
   const budget = (measured.totals[last] ?? measured.totals.at(-1) ?? 0) - overlapTokens;
   const index = lowerBound(measured.totals, budget);
   const lowest = budget <= 0 ? measured.start : (measured.ends[index] ?? end);
   if (lowest >= end) return end;
-  return firstSentenceStart(text, lowest, end) ?? firstWordStart(text, lowest, end) ?? lowest;
+  let start = firstSentenceStart(text, lowest, end) ?? firstWordStart(text, lowest, end) ?? lowest;
+  // A long run that is begun elsewhere is counted in other parts, which may have more tokens.
+  while (start < end && tokensOf(scanner, text.slice(start, end)) > overlapTokens) {
+    start = Math.min(end, measured.ends[lowerBound(measured.ends, start + 1)] ?? end);
+  }
+  return start;
+}
+
+function tokensOf(scanner: PieceScanner, text: string): number {
+  let total = 0;
+  scanner.scan(text, 0, (_end, tokens) => {
+    total += tokens;
+    return true;
+  });
+  return total;
 }
 
 /** Index of the first entry that is not below `value` in a sorted list. */

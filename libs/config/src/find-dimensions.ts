@@ -1,4 +1,5 @@
 import type { Config } from './config.ts';
+import { namedTargets } from './named-targets.ts';
 
 /** What they have unless a call asks for fewer (guide "Vector embeddings"). */
 const KNOWN: readonly [ending: string, dimensions: number][] = [
@@ -18,11 +19,7 @@ export function createFindDimensions({
   model: string | undefined;
 }) => number | null {
   return ({ route, model }) => {
-    const configured = routes.get(route ?? '');
-    const targets = configured
-      ? [...configured.targets.map(({ target }) => target), ...configured.fallback]
-      : [];
-    const known = (model === undefined ? targets : [model]).flatMap((target) =>
+    const known = namedTargets(routes, { route, model }).flatMap((target) =>
       KNOWN.flatMap(([ending, dimensions]) => (target.endsWith(ending) ? [dimensions] : [])),
     );
     return known.length === 0 ? null : Math.max(...known);

@@ -1,4 +1,5 @@
 import type { Config } from './config.ts';
+import { namedTargets } from './named-targets.ts';
 
 /**
  * Says why a route or a model cannot answer with vectors: Anthropic has no such call, so nothing of it may be a route's
@@ -12,11 +13,7 @@ export function createFindUnembeddable({
   model: string | undefined;
 }) => string | null {
   return ({ route, model }) => {
-    const configured = routes.get(route ?? '');
-    const targets = configured
-      ? [...configured.targets.map(({ target }) => target), ...configured.fallback]
-      : [];
-    for (const target of model === undefined ? targets : [model]) {
+    for (const target of namedTargets(routes, { route, model })) {
       const provider = providers.get(target.slice(0, target.indexOf('/')));
       if (provider?.kind !== 'anthropic') continue;
       const whose = model === undefined ? ` (target ${target} of the route)` : '';

@@ -1,4 +1,5 @@
 import type { Config } from './config.ts';
+import { namedTargets } from './named-targets.ts';
 
 /**
  * Says why a route or a model takes no `temperature` and `top_p` but 1: Anthropic's API refuses them since its version
@@ -12,11 +13,7 @@ export function createFindUnsampled({
   model: string | undefined;
 }) => string | null {
   return ({ route, model }) => {
-    const configured = routes.get(route ?? '');
-    const targets = configured
-      ? [...configured.targets.map(({ target }) => target), ...configured.fallback]
-      : [];
-    const kinds = (model === undefined ? targets : [model]).map(
+    const kinds = namedTargets(routes, { route, model }).map(
       (target) => providers.get(target.slice(0, target.indexOf('/')))?.kind,
     );
     if (kinds.length === 0 || kinds.some((kind) => kind !== 'anthropic')) return null;

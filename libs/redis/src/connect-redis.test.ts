@@ -53,3 +53,19 @@ it.each<RedisRole>(['producer', 'subscriber'])(
   },
   30_000,
 );
+
+it('reads what Redis has answered before it gives up a command, however long this process stood still', async () => {
+  const { url } = createTestRedis();
+  const redis = connectRedis({ url, role: 'producer', name: 'test', onError: () => undefined });
+  try {
+    await waitFor(() => redis.status === 'ready', { what: 'the connection' });
+    const answers = Promise.all([redis.ping(), redis.multi().ping().exec(), redis.pipeline().ping().exec()]);
+    // What comes next after this are the timers, and only then the sockets.
+    await new Promise((resolve) => setImmediate(resolve));
+    const until = performance.now() + 1_500;
+    while (performance.now() < until);
+    expect(await answers).toEqual([expect.stringMatching(/PONG/), [[null, 'PONG']], [[null, 'PONG']]]);
+  } finally {
+    await closeRedis(redis);
+  }
+});

@@ -1,4 +1,5 @@
 import { Redis } from 'ioredis';
+import type { Command } from 'ioredis';
 
 /**
  * How a connection behaves while Redis is away. `worker`: commands wait until it is back (BullMQ asks for that).
@@ -19,7 +20,7 @@ export interface RedisOptions {
 /** Opens a connection that reconnects by itself, at most two seconds after Redis is back. Close it with `quit`. */
 export function connectRedis(options: RedisOptions): Redis {
   const waits = options.role !== 'producer';
-  const redis = new Redis(options.url, {
+  const redis = new (waits ? Redis : PatientRedis)(options.url, {
     connectionName: options.name,
     maxRetriesPerRequest: waits ? null : 0,
     enableOfflineQueue: waits,
@@ -36,6 +37,29 @@ export function connectRedis(options: RedisOptions): Redis {
   redis.on('error', options.onError);
   if (options.role === 'subscriber') askWhetherItIsThere(redis);
   return redis;
+}
+
+/** Any time that is not zero: before it is over, Node has read what the sockets hold. */
+const LAST_LOOK_MS = 50;
+
+/**
+ * Looks for the answer once more before a command has timed out. A process that stood still for a second (many prompts to
+ * count, a garbage collection, a machine that gave it no time) comes to its timers before it reads its sockets, and would
+ * take its own silence for that of Redis: calls would then leave without a booking.
+ */
+class PatientRedis extends Redis {
+  override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
+    const giveUp = command.reject;
+    command.reject = (error) => {
+      if (isTimeout(error)) setTimeout(giveUp, LAST_LOOK_MS, error);
+      else giveUp(error);
+    };
+    return super.sendCommand(command, stream);
+  }
+}
+
+function isTimeout(error: Parameters<Command['reject']>[0]): boolean {
+  return error.message === 'Command timed out';
 }
 
 /** BullMQ lets Redis hold an answer back for ten seconds at most. */

@@ -138,7 +138,12 @@ it('does not grow while the provider’s limit is what everything waits for, and
   expect(scaling?.wanted_processes).toBe(1);
   expect(scaling?.pools.openai?.waiting_calls).toBeGreaterThan(50);
 
-  const seen = await client.get(jobs[0]!);
+  let seen = await client.get(jobs[0]!);
+  // A worker that had no processor's time to say that it lives counts as gone until it does, and nobody can tell then.
+  await waitFor(async () => (seen = await client.get(jobs[0]!)).progress.eta_seconds !== null, {
+    timeoutMs: 5_000,
+    what: () => `a forecast: ${JSON.stringify([seen.progress, scaling])}`,
+  });
   const seenAt = performance.now();
   expect(seen.progress.queue_position).toBeTypeOf('number');
   const etaSeconds = seen.progress.eta_seconds ?? NaN;

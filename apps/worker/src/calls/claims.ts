@@ -18,6 +18,8 @@ export interface Claims extends Service {
   abortAll(reason: AbortReason): void;
   /** Whether this claim is the oldest one held here of those whose steps `among` accepts. */
   isFirst(claim: HeldClaim, among: (step: ClaimedStep) => boolean): boolean;
+  /** How many claims are held here of steps that `which` accepts. */
+  count(which: (step: ClaimedStep) => boolean): number;
   readonly size: number;
 }
 
@@ -88,6 +90,9 @@ export function createClaims(options: ClaimsOptions): Claims {
       // A map gives its entries in the order in which they came.
       for (const { step } of held.values()) if (among(step)) return step === claim.step;
       return false;
+    },
+    count(which) {
+      return [...held.values()].filter(({ step }) => which(step)).length;
     },
     get size() {
       return held.size;

@@ -19,6 +19,7 @@ import type { CallReport, Passage } from './passage.ts';
 import { performCall } from './perform-call.ts';
 import type { Performance } from './perform-call.ts';
 import { recordSurely } from './record-surely.ts';
+import { mayRun } from './run-apart.ts';
 import { isRateLimit, obtainPermit, returnPermit } from './permit.ts';
 import type { Permit, PermitDependencies } from './permit.ts';
 import { findWayOn } from '../routing/find-way-on.ts';
@@ -124,7 +125,7 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
     dependencies.onError(new Error(`step ${step.jobId}/${step.key}: ${whose} ${places.join(', ')}`));
     return unsent({ kind: 'unreadable', ...step.unreadable });
   }
-  if (mustRunApart(dependencies, held)) {
+  if (!(await mayRun(dependencies, held))) {
     return unsent({ kind: 'must_wait', delayMs: WAIT_FOR_OTHER_CALLS_MS * (1 + dependencies.random()) });
   }
 
@@ -226,15 +227,6 @@ async function sendCall(
     monotonicNow,
     onLimits: (limits, arrivedBy) => void capacity.observe(step.pool, limits, booking, arrivedBy),
   });
-}
-
-/**
- * Steps that were there whenever a worker died may be its killers or only its neighbours. One that has a single death left
- * runs with no other such step beside it in this process, so that the next death names the killer.
- */
-function mustRunApart({ claims, policy }: RunCallDependencies, held: HeldClaim): boolean {
-  const isSuspect = (step: ClaimedStep): boolean => step.deaths > 0 && step.deaths === policy.maxDeaths - 1;
-  return isSuspect(held.step) && !claims.isFirst(held, isSuspect);
 }
 
 function noProvider(step: ClaimedStep): Happening {

@@ -63,7 +63,8 @@ describe('the journal of batches', () => {
       billedUsd: '0.000000000',
     });
     expect(notesOf('file.uploaded').map((note) => note.fileId)).toContain(batch.input_file_id);
-    expect(notesOf('file.read').at(-1)).toMatchObject({ fileId, whole: true });
+    // It is noted after its last byte has left.
+    await expect.poll(() => notesOf('file.read').at(-1)).toMatchObject({ fileId, whole: true });
     expect(notesOf('file.deleted').at(-1)).toMatchObject({ fileId });
   });
 

@@ -1,33 +1,15 @@
 import { z } from 'zod';
-import { parseDurationMs } from '@millrace/contracts';
-
-const text = z.string().min(1);
-const flag = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1');
-const whole = (minimum: number, maximum: number) =>
-  z
-    .string()
-    .regex(/^\d+$/, 'a whole number')
-    .transform(Number)
-    .refine((value) => value >= minimum && value <= maximum, `between ${minimum} and ${maximum}`);
-const duration = z
-  .string()
-  .refine((value) => parseDurationMs(value) !== null, 'a duration such as "500ms", "15s", "2h", "30d"')
-  .transform((value) => parseDurationMs(value) ?? 0);
-const list = z.string().transform((value) =>
-  value
-    .split(',')
-    .map((each) => each.trim())
-    .filter((each) => each !== ''),
-);
-const workerRange = z
-  .string()
-  .regex(/^\d+(\.\.\d+)?$/, 'a number, or two with ".." between them')
-  .transform((value) => value.split('..').map(Number))
-  .transform(([least = 1, most = least]) => ({ least, most }))
-  .refine(({ least, most }) => least >= 1 && least <= most && most <= 64, 'from 1 to 64, the smaller first');
-const postgresUrl = z.string().regex(/^postgres(ql)?:\/\//, 'a postgres:// address');
-const redisUrl = z.string().regex(/^(rediss?|unix):\/\//, 'a redis:// address');
-const httpUrl = z.url({ protocol: /^https?$/, error: 'an http(s) address' });
+import {
+  duration,
+  flag,
+  httpUrl,
+  list,
+  postgresUrl,
+  redisUrl,
+  text,
+  whole,
+  workerRange,
+} from './setting-schemas.ts';
 
 /** One environment variable: what it means, how it is read, what it is when it is not set. */
 export interface Setting {

@@ -43,10 +43,12 @@ export async function runServices(
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
-  process.on('unhandledRejection', (err) => {
-    log.fatal({ err }, 'unhandled rejection');
-    process.exit(1);
-  });
+  for (const event of ['unhandledRejection', 'uncaughtException'] as const) {
+    process.on(event, (err: unknown) => {
+      log.fatal({ err }, event === 'unhandledRejection' ? 'unhandled rejection' : 'uncaught exception');
+      process.exit(1);
+    });
+  }
 
   for (const service of services) {
     try {

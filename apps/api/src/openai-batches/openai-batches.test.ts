@@ -142,6 +142,26 @@ describe('files', () => {
     expect((await (await clientOf('cutter')).files.list()).data).toEqual([]);
   });
 
+  it.each([
+    ['with its file', 'name="file"; filename="in.jsonl"'],
+    ['with another part', 'name="upload"; filename="in.jsonl"'],
+  ])('answers a form that ends too early with 400, %s, and lives on', async (_what, part) => {
+    const key = await api.createKey('breaker', 'jobs');
+    const before = await readBlobs();
+    for (const content of ['abc', 'x'.repeat(300_000)]) {
+      const answer = await api.send<{ error: object }>(key, 'POST', '/v1/files', {
+        body: `--b\r\ncontent-disposition: form-data; ${part}\r\n\r\n${content}`,
+        headers: { 'content-type': 'multipart/form-data; boundary=b' },
+      });
+      expect([answer.status, answer.body.error]).toEqual([
+        400,
+        expect.objectContaining({ message: 'Could not parse multipart form' }),
+      ]);
+    }
+    expect(await readBlobs()).toEqual(before);
+    expect((await (await clientOf('breaker')).files.list()).data).toEqual([]);
+  });
+
   it('answers nonsense in place of a form with 400', async () => {
     const key = await api.createKey('acme', 'jobs');
     const bad = [

@@ -17,8 +17,8 @@ const MAX_FILE_NAME = 255;
 
 /**
  * Reads a `multipart/form-data` request and hands the part `file` to `write` while it arrives, at the pace at which `write`
- * takes it. Throws OpenAiError for what is wrong with the form, and whatever `write` throws; the rest of the request stays
- * unread then.
+ * takes it. Throws OpenAiError for what is wrong with the form, and what `write` throws of its own; the rest of the request
+ * stays unread then.
  */
 export async function receiveUpload(
   request: Request,
@@ -30,9 +30,12 @@ export async function receiveUpload(
   let fileName = '';
   let writing: Promise<{ bytes: number }> | null = null;
   let tooLarge = false;
+  const errors: { ofForm?: Error; ofWriting?: Error } = {};
 
   parser.on('field', (name, value) => fields.set(name, value));
   parser.on('file', (name, content, info) => {
+    // A form that breaks off breaks its part, and nobody may be reading that: not yet, or not at all.
+    content.on('error', (error) => (errors.ofForm ??= error));
     if (name !== 'file' || writing) {
       content.resume();
       return;
@@ -44,25 +47,27 @@ export async function receiveUpload(
     });
     writing = write(content);
     // A store that fails must not be fed on; the parser's end is waited for first, and hears of it here.
-    writing.catch((error: unknown) =>
-      parser.destroy(error instanceof Error ? error : new Error(String(error))),
-    );
+    writing.catch((thrown: unknown) => {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      if (error !== errors.ofForm) errors.ofWriting = error;
+      parser.destroy(error);
+    });
   });
 
   const parsed = await pipeline(request, parser).then(
     () => null,
     (error: unknown) => ({ error }),
   );
+  const written = await (writing as Promise<{ bytes: number }> | null)?.catch(() => null);
   if (tooLarge) {
-    await (writing as Promise<unknown> | null)?.catch(() => undefined);
     throw new OpenAiError(413, `The file is too large: it may have ${maxBytes} bytes.`, {
       param: 'file',
       code: 'file_too_large',
     });
   }
-  const written = await (writing as Promise<{ bytes: number }> | null);
+  if (errors.ofWriting !== undefined) throw errors.ofWriting;
   if (parsed !== null) throw unreadable(parsed.error);
-  if (written === null) throw new OpenAiError(400, "'file' is a required property", { param: 'file' });
+  if (!written) throw new OpenAiError(400, "'file' is a required property", { param: 'file' });
   return { fields, fileName, bytes: written.bytes };
 }
 

@@ -48,6 +48,7 @@ export { defaultRequestLimits } from './limits.ts';
 export type { RequestLimits } from './limits.ts';
 export { formatUsd, parseUsd } from './money.ts';
 export type { MicroUsd } from './money.ts';
+export { orLate } from './or-late.ts';
 export { messageSchema, joinSchema, planNodeSchema, planNodeShapes } from './plan.ts';
 export type {
   CallNode,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
+import { orLate } from '@millrace/contracts';
 import pg from 'pg';
 
 /** The ledger did not answer: nothing was changed as far as we know, and the same may be tried again. */
@@ -59,7 +60,6 @@ export function openDatabase(options: DatabaseOptions): Database {
     ...addressOf(options),
     max: options.maxConnections,
     connectionTimeoutMillis: options.connectTimeoutMs,
-    query_timeout: options.statementTimeoutMs,
     statement_timeout: options.statementTimeoutMs,
     idle_in_transaction_session_timeout: options.statementTimeoutMs * 2,
     application_name: options.applicationName,
@@ -71,23 +71,26 @@ export function openDatabase(options: DatabaseOptions): Database {
   // The pool listens only while a connection idles. One that dies while it is lent out fails its statement, or the next
   // one; without a listener the news itself would end the process.
   pool.on('connect', (client) => client.on('error', () => undefined));
+  const { statementTimeoutMs } = options;
+  const lend = <Result>(work: (lent: Lent) => Promise<Result>): Promise<Result> =>
+    withClient(pool, (client) => work({ client, statementTimeoutMs }));
 
   return {
     async query<Row>(text: string, values: readonly unknown[] = []): Promise<Row[]> {
-      return retryConflicts(() => withClient(pool, (client) => run<Row>(client, nameOf(text), text, values)));
+      return retryConflicts(() => lend((lent) => run<Row>(lent, nameOf(text), text, values)));
     },
     async transaction(work) {
       return retryConflicts(() =>
-        withClient(pool, async (client) => {
-          await control(client, 'BEGIN');
+        lend(async (lent) => {
+          await control(lent, 'BEGIN');
           try {
             const result = await work({
-              query: (text, values = []) => run(client, nameOf(text), text, values),
+              query: (text, values = []) => run(lent, nameOf(text), text, values),
             });
-            await control(client, 'COMMIT');
+            await control(lent, 'COMMIT');
             return result;
           } catch (error) {
-            if (!(error instanceof LedgerUnavailable)) await control(client, 'ROLLBACK');
+            if (!(error instanceof LedgerUnavailable)) await control(lent, 'ROLLBACK');
             throw error;
           }
         }),
@@ -131,18 +134,26 @@ async function withClient<Result>(
   }
 }
 
-async function run<Row>(
-  client: pg.PoolClient,
-  name: string,
-  text: string,
-  values: readonly unknown[],
-): Promise<Row[]> {
-  const answer = await client.query({ name, text, values: [...values] }).catch(throwTranslated);
-  return answer.rows as Row[];
+/** A connection that is lent out, with the patience that its statements are given. */
+interface Lent {
+  client: pg.PoolClient;
+  statementTimeoutMs: number;
 }
 
-async function control(client: pg.PoolClient, statement: 'BEGIN' | 'COMMIT' | 'ROLLBACK'): Promise<void> {
-  await client.query(statement).catch(throwTranslated);
+async function run<Row>(lent: Lent, name: string, text: string, values: readonly unknown[]): Promise<Row[]> {
+  const { rows } = await answerOf(lent, lent.client.query({ name, text, values: [...values] }));
+  return rows as Row[];
+}
+
+async function control(lent: Lent, statement: 'BEGIN' | 'COMMIT' | 'ROLLBACK'): Promise<void> {
+  await answerOf(lent, lent.client.query(statement));
+}
+
+/** A server that stands still, or behind a dead link, ends no statement by itself. */
+function answerOf<Answer>({ statementTimeoutMs }: Lent, answer: Promise<Answer>): Promise<Answer> {
+  return orLate(answer.catch(throwTranslated), statementTimeoutMs, () => {
+    throw new LedgerUnavailable(new Error(`no answer within ${statementTimeoutMs} ms`));
+  });
 }
 
 /** Only what the driver throws is looked at: an error of the caller's own work may speak of connections too. */

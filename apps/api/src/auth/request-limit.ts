@@ -1,3 +1,4 @@
+import { orLate } from '@millrace/contracts';
 import type { connectRedis } from '@millrace/redis';
 import { RateLimiterMemory, RateLimiterRedis } from 'rate-limiter-flexible';
 import type { RateLimiterRes } from 'rate-limiter-flexible';
@@ -98,23 +99,13 @@ function createCounter(
   return async (tenantId, requests) => {
     if (performance.now() < distrustedUntil) return alone.consume(tenantId, requests);
     try {
-      return await within(PATIENCE_MS, fleet.consume(tenantId, requests));
+      return await orLate(fleet.consume(tenantId, requests), PATIENCE_MS, () => {
+        throw new Error(`Redis did not count within ${PATIENCE_MS} ms`);
+      });
     } catch (error) {
       distrustedUntil = performance.now() + DISTRUST_MS;
       options.onError(error);
       return alone.consume(tenantId, requests);
     }
   };
-}
-
-async function within<Result>(ms: number, promise: Promise<Result>): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`Redis did not count within ${ms} ms`)), ms);
-  });
-  try {
-    return await Promise.race([promise, patience]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,3 +1,4 @@
+import { orLate } from '@millrace/contracts';
 import type { Logger } from '@millrace/telemetry';
 import type { LivePublisher, Producer } from '@millrace/transport';
 
@@ -27,10 +28,5 @@ export async function announce(
     return;
   }
   const told = tell().catch((err: unknown) => log.warn({ reason: what, err }, 'not announced'));
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, PATIENCE_MS);
-  });
-  await Promise.race([told, patience]);
-  clearTimeout(timer);
+  await orLate(told, PATIENCE_MS, () => undefined);
 }

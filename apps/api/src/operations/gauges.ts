@@ -1,3 +1,4 @@
+import { orLate } from '@millrace/contracts';
 import { measureLedger } from '@millrace/ledger';
 import type { LedgerReadings, Queryable } from '@millrace/ledger';
 import type { Logger, Metrics } from '@millrace/telemetry';
@@ -69,14 +70,8 @@ function showQueues(metrics: Metrics, readings: readonly QueueReading[]): void {
   for (const { queue, state, count } of readings) metrics.queueJobs.set({ queue, state }, count);
 }
 
-async function soon<Result>(promise: Promise<Result>): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${PATIENCE_MS} ms`)), PATIENCE_MS);
+function soon<Result>(promise: Promise<Result>): Promise<Result> {
+  return orLate(promise, PATIENCE_MS, () => {
+    throw new Error(`no answer within ${PATIENCE_MS} ms`);
   });
-  try {
-    return await Promise.race([promise, patience]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

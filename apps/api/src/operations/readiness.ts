@@ -1,3 +1,4 @@
+import { orLate } from '@millrace/contracts';
 import { measureOverdue } from '@millrace/ledger';
 import type { Queryable } from '@millrace/ledger';
 import { z } from 'zod';
@@ -57,16 +58,10 @@ function describeMoving(overdueS: number | null): Part {
   return { ok: overdueS < STANDSTILL_S, detail };
 }
 
-async function answersWithin(patienceMs: number, answer: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), patienceMs);
-  });
+function answersWithin(patienceMs: number, answer: Promise<unknown>): Promise<boolean> {
   const answered = answer.then(
     () => true,
     () => false,
   );
-  const isThere = await Promise.race([answered, patience]);
-  clearTimeout(timer);
-  return isThere;
+  return orLate(answered, patienceMs, () => false);
 }

@@ -1,3 +1,4 @@
+import { orLate } from '@millrace/contracts';
 import type { Redis } from 'ioredis';
 
 /** The channels that one connection listens to. */
@@ -78,7 +79,8 @@ export function createSubscriptions(options: {
     async add(channel) {
       const subscribed = wanted.get(channel) ?? subscribe(channel);
       wanted.set(channel, subscribed);
-      if (await isDoneWithin(subscribed, PATIENCE_MS)) return;
+      const isDone = subscribed.then(() => true);
+      if (await orLate(isDone, PATIENCE_MS, () => false)) return;
       void subscribed.then(() => {
         if (wanted.has(channel)) onGap(channel);
       });
@@ -91,14 +93,4 @@ export function createSubscriptions(options: {
     },
     isStanding: () => standing && subscriber.status === 'ready',
   };
-}
-
-async function isDoneWithin(work: Promise<void>, patienceMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), patienceMs);
-  });
-  const done = await Promise.race([work.then(() => true), patience]);
-  clearTimeout(timer);
-  return done;
 }

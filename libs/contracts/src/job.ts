@@ -56,6 +56,7 @@ const jobWebhookSchema = z.strictObject({
   events: z
     .array(z.enum(webhookEventTypes))
     .min(1)
+    .max(webhookEventTypes.length)
     .optional()
     .meta({ description: 'Default: every ending.' }),
 });
@@ -184,6 +185,10 @@ export function listSchema<Item extends z.ZodType>(item: Item) {
 export const resolveRequestSchema = z
   .strictObject({
     action: z.enum(['retry', 'fail']),
-    step: z.string().optional().meta({ description: 'One held step; without it all held steps of the job.' }),
+    step: z
+      .string()
+      .refine((key) => !key.includes('\0'), 'must not contain NUL')
+      .optional()
+      .meta({ description: 'One held step; without it all held steps of the job.' }),
   })
   .meta({ id: 'ResolveRequest' });

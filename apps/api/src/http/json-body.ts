@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { ProblemError } from '@millrace/contracts';
 import { json } from 'express';
 import type { NextFunction, Request, RequestHandler, Response } from 'express';
+import { createBodiesUnderWay } from './bodies-under-way.ts';
 import { exceedsNesting } from './json-nesting.ts';
 
 /** Nothing that fits the schemas is deeper; what walks bodies by recursion relies on it. */
@@ -9,9 +10,11 @@ const MAX_NESTING = 64;
 
 /**
  * Reads a JSON body into `request.body`, which stays undefined where there is none. Refuses what is not `application/json` (415), larger than the cap (413; a compressed body is
- * measured as it unfolds), not UTF-8 or not JSON, or nested deeper than 64 (400).
+ * measured as it unfolds), not UTF-8 or not JSON, or nested deeper than 64 (400); and when the bodies under way in this process have more
+ * than `mostBytesUnderWay` (256 MiB) together (429).
  */
-export function jsonBody(options: { maxBytes: number }): RequestHandler {
+export function jsonBody(options: { maxBytes: number; mostBytesUnderWay?: number }): RequestHandler {
+  const underWay = createBodiesUnderWay(options.mostBytesUnderWay);
   const read = json({
     limit: options.maxBytes,
     strict: false,
@@ -28,8 +31,16 @@ export function jsonBody(options: { maxBytes: number }): RequestHandler {
       next(new ProblemError('unsupported_media_type', 'The body must be application/json in UTF-8.'));
       return;
     }
+    let isOver = false;
+    const finish = (error?: unknown): void => {
+      if (isOver) return;
+      isOver = true;
+      next(error);
+    };
+    underWay.admit(request, response, finish);
+    if (isOver) return;
     read(request, response, (error?: unknown) => {
-      next(error === undefined ? undefined : translate(error, options.maxBytes));
+      finish(error === undefined ? undefined : translate(error, options.maxBytes));
     });
   };
 }

@@ -1,6 +1,7 @@
 import { ProblemError } from '@millrace/contracts';
 import type { ProblemDetail } from '@millrace/contracts';
 import type { z } from 'zod';
+import { refuseCrowded } from './refuse-crowded.ts';
 
 /** A client that got everything wrong needs no list of ten thousand lines. */
 const MAX_ERRORS = 50;
@@ -12,16 +13,32 @@ type Issue = z.core.$ZodIssue;
  * (`steps[1].prompt`), never with the values there. An unknown field is reported under its own path.
  */
 export function parseBody<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
-  const result = schema.safeParse(value);
+  const result = judge(schema, value);
   if (result.success) return result.data;
   const errors = result.error.issues.flatMap((issue) => toDetails(issue, [])).slice(0, MAX_ERRORS);
   throw new ProblemError('validation_failed', summary(errors), { errors });
 }
 
+/** Of a hundred thousand mistakes in one place the library cannot make a list: it ends with a RangeError. */
+function judge<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+): z.ZodSafeParseResult<z.output<Schema>> {
+  refuseCrowded(value);
+  try {
+    return schema.safeParse(value);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new ProblemError('validation_failed', 'More of the request is wrong than can be listed.');
+  }
+}
+
 function toDetails(issue: Issue, parents: readonly PropertyKey[]): ProblemDetail[] {
   const path = [...parents, ...issue.path];
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({ path: formatPath([...path, key]), message: 'unknown field' }));
+    return issue.keys
+      .slice(0, MAX_ERRORS)
+      .map((key) => ({ path: formatPath([...path, key]), message: 'unknown field' }));
   }
   if (issue.code === 'invalid_union') {
     const closest = closestBranch(issue.errors);

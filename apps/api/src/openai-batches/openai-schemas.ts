@@ -23,7 +23,11 @@ const life = z.strictObject({ anchor: z.literal('created_at'), seconds: z.int().
 /** Body of `POST /v1/batches`. */
 export const batchRequestSchema = z
   .strictObject({
-    input_file_id: z.string().min(1).max(200),
+    input_file_id: z
+      .string()
+      .min(1)
+      .max(200)
+      .refine((id) => !id.includes('\0'), 'must not contain NUL'),
     endpoint: z.enum(batchEndpoints),
     completion_window: z
       .string()

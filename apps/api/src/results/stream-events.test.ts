@@ -106,6 +106,7 @@ test.each([
   ['a place that the job does not have yet', { 'Last-Event-ID': '99000000000' }, '', 400, 'invalid_header'],
   ['more digits than a number holds', {}, '?starting_after=9999999999999999', 422, 'validation_failed'],
   ['a negative number', {}, '?starting_after=-1', 422, 'validation_failed'],
+  ['a parameter that is not known', {}, '?startng_after=1', 422, 'validation_failed'],
   ['two places', {}, '?starting_after=1&starting_after=2', 422, 'validation_failed'],
 ])('a client that names %s gets a problem document', async (_what, headers, query, status, code) => {
   const job = await acceptScriptedJob(setup.database);

@@ -6,6 +6,8 @@ import type { Database } from '@millrace/ledger';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import type { LiveFeed } from '@millrace/transport';
 import type { Request, Response } from 'express';
+import { z } from 'zod';
+import { parseBody } from '../http/parse.ts';
 import { identityOf } from '../http/request-context.ts';
 import { locateCursor } from './follow-job-cursor.ts';
 import { followJob } from './follow-job.ts';
@@ -106,6 +108,8 @@ interface StartingPoint {
   refuse: (reason: string) => ProblemError;
 }
 
+const eventsQuerySchema = z.strictObject({ starting_after: z.unknown().optional() });
+
 /** The header counts before the query: a browser that reconnects repeats the address and tells by the header how far it is. */
 function readStartingPoint(request: Request): StartingPoint {
   const header = request.headers['last-event-id'];
@@ -114,7 +118,7 @@ function readStartingPoint(request: Request): StartingPoint {
       new ProblemError('invalid_header', `Last-Event-ID ${reason}.`);
     return parseStartingPoint(header, refuse);
   }
-  const query = request.query['starting_after'];
+  const { starting_after: query } = parseBody(eventsQuerySchema, request.query);
   const refuse = (reason: string): ProblemError =>
     new ProblemError('validation_failed', `starting_after ${reason}.`, {
       errors: [{ path: 'starting_after', message: reason }],

@@ -1,6 +1,7 @@
 import { jobErrorSchema, jsonSchema } from '@millrace/contracts';
 import type { Degradation, JobError, Json, Lane, StepStatus } from '@millrace/contracts';
 import type { Queryable } from '../database.ts';
+import { cutToBytes, readPage } from '../read-page.ts';
 
 /** One sending of a step. Instants are milliseconds since 1970. */
 export interface AttemptRecord {
@@ -52,7 +53,8 @@ export interface StepRecord {
   attempts: AttemptRecord[];
 }
 
-const LIST_STEPS = `
+const LIST_STEPS = cutToBytes(
+  `
 SELECT s.key, s.status, s.lane, s.lane_reason AS "laneReason", s.batch_id AS "batchId", s.route, s.target, s.ambiguous, s.degraded, s.output, s.error, s.created_at AS "createdAt",
   s.started_at AS "startedAt", s.finished_at AS "finishedAt", s.input_tokens AS "inputTokens",
   s.cached_input_tokens AS "cachedInputTokens", s.output_tokens AS "outputTokens",
@@ -61,7 +63,9 @@ SELECT s.key, s.status, s.lane, s.lane_reason AS "laneReason", s.batch_id AS "ba
 FROM steps s JOIN jobs j ON j.id = s.job_id
 WHERE s.job_id = $1 AND j.tenant_id = $2
   AND ($3::text IS NULL OR (s.created_at, s.key) > (SELECT c.created_at, c.key FROM steps c WHERE c.job_id = $1 AND c.key = $3))
-ORDER BY s.created_at, s.key LIMIT $4`;
+ORDER BY s.created_at, s.key LIMIT $4`,
+  '"createdAt", key',
+);
 
 const LIST_ATTEMPTS = `
 SELECT a.step_key AS "stepKey", a.number, a.fence, a.batch_id || '_' || a.batch_line AS "lineName", a.target, a.purpose, a.status, a.sent_at AS "sentAt",
@@ -75,29 +79,28 @@ LEFT JOIN usage u ON u.job_id = a.job_id AND u.step_key = a.step_key AND u.attem
 WHERE a.job_id = $1 AND a.step_key = ANY ($2) ORDER BY a.step_key, a.number`;
 
 /**
- * One page of a job's steps in the order they were made, with every attempt. `after` is a step key. Empty for a job of
- * another tenant: look the job up first to tell the two apart.
+ * One page of a job's steps in the order they were made, with every attempt; it may be shorter than `limit`, see
+ * {@link cutToBytes}. `after` is a step key. Empty for a job of another tenant: look the job up first to tell the two apart.
  */
 export async function listSteps(
   database: Queryable,
   page: { tenantId: string; jobId: string; after: string | null; limit: number },
 ): Promise<{ steps: StepRecord[]; hasMore: boolean }> {
-  const rows = await database.query<Omit<StepRecord, 'attempts'>>(LIST_STEPS, [
-    page.jobId,
-    page.tenantId,
-    page.after,
-    page.limit + 1,
-  ]);
-  const shown = rows.slice(0, page.limit);
+  const { rows, hasMore } = await readPage<Omit<StepRecord, 'attempts'>>(
+    database,
+    LIST_STEPS,
+    [page.jobId, page.tenantId, page.after],
+    page.limit,
+  );
   const attempts = await database.query<AttemptRecord & { stepKey: string }>(LIST_ATTEMPTS, [
     page.jobId,
-    shown.map((row) => row.key),
+    rows.map((row) => row.key),
   ]);
-  const steps = shown.map((row) => ({
+  const steps = rows.map((row) => ({
     ...row,
     output: row.output === null ? null : jsonSchema.parse(row.output),
     error: row.error === null ? null : jobErrorSchema.parse(row.error),
     attempts: attempts.filter((attempt) => attempt.stepKey === row.key),
   }));
-  return { steps, hasMore: rows.length > page.limit };
+  return { steps, hasMore };
 }

@@ -112,6 +112,7 @@ export function createApi(
     uploadRoutes: [
       fileRoutes({
         database,
+        listing,
         blobs: openBlobStore(config),
         maxFileBytes: MAX_FILE_BYTES,
         maxTenantBytes: setting.MILLRACE_TENANT_MAX_FILE_BYTES,
@@ -169,6 +170,7 @@ export function createApi(
       }),
       webhookRoutes({
         database,
+        listing,
         listedHosts,
         enqueueDelivery: (deliveryId, fence, delayMs) =>
           producer.enqueueDeliveries([{ deliveryId, fence, delayMs }]),

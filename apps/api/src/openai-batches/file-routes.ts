@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises';
 import { deleteFile, findFile, listFiles } from '@millrace/ledger';
-import type { ClientFile } from '@millrace/ledger';
+import type { ClientFile, Database } from '@millrace/ledger';
 import { Router } from 'express';
 import type { Request, Response } from 'express';
 import { parseBody } from '../http/parse.ts';
@@ -11,9 +11,15 @@ import { fileListQuerySchema } from './openai-schemas.ts';
 import { uploadFile } from './upload-file.ts';
 import type { UploadDependencies } from './upload-file.ts';
 
+/** What {@link fileRoutes} needs. */
+export interface FileRouteDependencies extends UploadDependencies {
+  /** For lists, which may take longer than a client of the other routes should wait. */
+  listing: Database;
+}
+
 /** `/v1/files`, as OpenAI has it. They read their bodies themselves: an upload is never held whole. */
-export function fileRoutes(dependencies: UploadDependencies): Router {
-  const { database, blobs } = dependencies;
+export function fileRoutes(dependencies: FileRouteDependencies): Router {
+  const { database, listing, blobs } = dependencies;
   const router = Router();
 
   router.post('/v1/files', async (request, response) => {
@@ -24,7 +30,7 @@ export function fileRoutes(dependencies: UploadDependencies): Router {
 
   router.get('/v1/files', async (request, response) => {
     const { after, limit, order, purpose } = parseBody(fileListQuerySchema, request.query);
-    const page = await listFiles(database, {
+    const page = await listFiles(listing, {
       tenantId: identityOf(response).tenantId,
       purpose: purpose ?? null,
       after: after ?? null,

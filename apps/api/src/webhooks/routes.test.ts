@@ -59,6 +59,7 @@ beforeAll(async () => {
   app.use(
     webhookRoutes({
       database,
+      listing: database,
       listedHosts: ['127.0.0.1:9000'],
       enqueueDelivery: async (...wake) => {
         if (queueIsDown) throw new Error('the queue is down');

@@ -22,6 +22,8 @@ import { toDeliveryObject, toEndpointObject, toList } from './webhook-objects.ts
 /** What {@link webhookRoutes} needs. */
 export interface WebhookRouteDependencies {
   database: Database;
+  /** For lists, which may take longer than a client of the other routes should wait. */
+  listing: Database;
   /** Hosts that the deployment allows to be private. */
   listedHosts: readonly string[];
   /** Puts a delivery on the queue. */
@@ -37,7 +39,7 @@ const SECRET_OVERLAP_MS = 24 * 3_600_000;
  * `response.locals.auth`, put there by whoever checked the key and its `jobs` scope.
  */
 export function webhookRoutes(dependencies: WebhookRouteDependencies): Router {
-  const { database, listedHosts } = dependencies;
+  const { database, listing, listedHosts } = dependencies;
   const router = Router();
 
   router.post('/v1/webhook_endpoints', async (request, response) => {
@@ -57,7 +59,7 @@ export function webhookRoutes(dependencies: WebhookRouteDependencies): Router {
 
   router.get('/v1/webhook_endpoints', async (request, response) => {
     const { limit, after, before } = parseBody(endpointListQuerySchema, request.query);
-    const page = await listEndpoints(database, {
+    const page = await listEndpoints(listing, {
       tenantId: tenantOf(response),
       after: after ?? null,
       before: before ?? null,
@@ -98,7 +100,7 @@ export function webhookRoutes(dependencies: WebhookRouteDependencies): Router {
 
   router.get('/v1/webhook_deliveries', async (request, response) => {
     const query = parseBody(deliveryListQuerySchema, request.query);
-    const page = await listDeliveries(database, {
+    const page = await listDeliveries(listing, {
       tenantId: tenantOf(response),
       jobId: query.job_id ?? null,
       endpointId: query.endpoint_id ?? null,

@@ -4,6 +4,7 @@ import type { TestDatabase } from '@millrace/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { Queryable } from './database.ts';
+import { listJobs } from './jobs/list-jobs.ts';
 import { openTestLedger } from './testing/open-test-ledger.ts';
 import type { TestLedger } from './testing/open-test-ledger.ts';
 import { listDeliveries } from './webhooks/list-deliveries.ts';
@@ -103,6 +104,30 @@ function literal(value: unknown): string {
 const usual = { tenantId: 'acme', status: null, after: null, before: null, limit: 20 };
 
 describe('a list reads little of what is kept', () => {
+  const jobs = { ...usual, type: null, lane: null, metadata: {}, createdAfter: null, createdBefore: null };
+
+  it('when it is of held jobs', async () => {
+    const list = async (database: Queryable) => {
+      const found = await listJobs(database, { ...jobs, status: 'requires_action' });
+      expect(found.jobs).toHaveLength(2);
+    };
+    expect(await measure(list)).toBeLessThan(20);
+    expect(await measure(list, 'generic')).toBeLessThan(20);
+  });
+
+  it('when it is of the jobs since an instant, or before one', async () => {
+    const lately = await measure(async (database) => {
+      const found = await listJobs(database, { ...jobs, createdAfter: createdAt(ROWS - 6) });
+      expect(found.jobs).toHaveLength(5);
+    });
+    expect(lately).toBeLessThan(50);
+    const longAgo = await measure(async (database) => {
+      const found = await listJobs(database, { ...jobs, createdBefore: createdAt(5) });
+      expect(found.jobs).toHaveLength(5);
+    });
+    expect(longAgo).toBeLessThan(50);
+  });
+
   it.each<[string, Partial<DeliveryFilter>, number]>([
     ['exhausted deliveries', { status: 'exhausted' }, 1],
     ['cancelled deliveries, backwards', { status: 'cancelled', before: 'dlv_' }, 1],

@@ -1,3 +1,4 @@
+import { createId, isTerminal } from '@millrace/contracts';
 import type { JobStatus } from '@millrace/contracts';
 import type { Queryable } from '../database.ts';
 import { cutToBytes, readPage } from '../read-page.ts';
@@ -23,26 +24,28 @@ const ANY_LANE = '($4::text IS NULL OR lane = $4)';
 /** Also jobs that chose no lane and were placed in it; the words of the index `jobs_batch_lane`. */
 const BATCH_LANE = "$4::text = 'batch' AND (lane = 'batch' OR placed_in_batch)";
 
-const list = (comparison: '<' | '>', direction: 'ASC' | 'DESC', lane: string) =>
+const ANY_STATUS = '($2::text IS NULL OR status = $2)';
+/** The words of the index `jobs_open`: open jobs are few, and some of them as old as any. */
+const OPEN_STATUS = 'status = $2 AND finished_at IS NULL';
+
+/** Instants are compared as they are shown, in whole milliseconds. */
+const list = (comparison: '<' | '>', direction: 'ASC' | 'DESC', lane: string, status: string): string =>
   cutToBytes(
     `
 SELECT ${jobColumns} FROM jobs
 WHERE tenant_id = $1
-  AND ($2::text IS NULL OR status = $2)
+  AND ${status}
   AND ($3::text IS NULL OR type = $3)
   AND ${lane}
   AND ($5::jsonb = '{}' OR metadata @> $5 AND metadata <> '{}')
-  AND ($6::float8 IS NULL OR created_at > to_timestamp($6 / 1000))
+  AND ($6::float8 IS NULL OR created_at >= to_timestamp(($6 + 1) / 1000))
   AND ($7::float8 IS NULL OR created_at < to_timestamp($7 / 1000))
   AND ($8::text IS NULL OR id ${comparison} $8)
-ORDER BY id ${direction} LIMIT $9`,
+  AND ($9::text IS NULL OR id >= $9)
+  AND ($10::text IS NULL OR id < $10)
+ORDER BY id ${direction} LIMIT $11`,
     `id ${direction}`,
   );
-
-const OLDER = list('<', 'DESC', ANY_LANE);
-const NEWER = list('>', 'ASC', ANY_LANE);
-const OLDER_IN_BATCH = list('<', 'DESC', BATCH_LANE);
-const NEWER_IN_BATCH = list('>', 'ASC', BATCH_LANE);
 
 /**
  * One page of a tenant's jobs, newest first, and whether there are more in the direction of travel; it may be shorter than
@@ -65,6 +68,8 @@ export async function listJobs(
       filter.createdAfter,
       filter.createdBefore,
       backwards ? filter.before : filter.after,
+      filter.createdAfter === null ? null : idAt(filter.createdAfter - ID_MARGIN_MS),
+      filter.createdBefore === null ? null : idAt(filter.createdBefore + ID_MARGIN_MS),
     ],
     filter.limit,
   );
@@ -72,7 +77,19 @@ export async function listJobs(
   return { jobs: backwards ? jobs.reverse() : jobs, hasMore };
 }
 
-function statementFor({ lane, before }: JobFilter): string {
-  if (lane === 'batch') return before === null ? OLDER_IN_BATCH : NEWER_IN_BATCH;
-  return before === null ? OLDER : NEWER;
+function statementFor({ lane, status, before }: JobFilter): string {
+  const ofLane = lane === 'batch' ? BATCH_LANE : ANY_LANE;
+  const ofStatus = status === null || isTerminal(status) ? ANY_STATUS : OPEN_STATUS;
+  return before === null ? list('<', 'DESC', ofLane, ofStatus) : list('>', 'ASC', ofLane, ofStatus);
+}
+
+/**
+ * An id has the clock of whoever made it, a little before the job was committed; so the index of ids tells where the jobs of a time
+ * are, but for clocks that differ, and for lines of batches whose ids were noted by a scheduler that died before it made their jobs.
+ */
+const ID_MARGIN_MS = 3_600_000;
+
+/** What the ids of an instant begin with. */
+function idAt(instant: number): string {
+  return createId('job', Math.max(0, instant), new Uint8Array());
 }

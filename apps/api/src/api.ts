@@ -67,6 +67,8 @@ export function createApi(
   const database = open(config, onError, 'millrace-api', setting.MILLRACE_DATABASE_CONNECTIONS, 1_500);
   // What reads many rows has connections of its own: it may take longer, and must not hold up the intake.
   const listing = open(config, onError, 'millrace-api-lists', 3, 10_000);
+  // What counts everything has others again: it must not wait for lists, as many of which are read as clients ask for.
+  const counting = open(config, onError, 'millrace-api-counts', 2, 10_000);
   const connect = (role: 'producer' | 'subscriber') =>
     connectRedis({ url: config.redisUrl, role, name: `millrace-api-${role}`, onError });
   const [redis, subscriber] = [connect('producer'), connect('subscriber')];
@@ -85,10 +87,11 @@ export function createApi(
     defaultRequestsPerMinute: setting.MILLRACE_TENANT_REQUESTS_PER_MINUTE,
   };
   const openJobs = createOpenJobs({
-    database: listing,
+    database: counting,
     maxOpenJobs: setting.MILLRACE_MAX_OPEN_JOBS,
     maxOpenJobsPerTenant: setting.MILLRACE_TENANT_MAX_OPEN_JOBS,
     onError,
+    now: () => performance.now(),
   });
   const fleetPlan = createFleetPlan({ fleet: createFleet({ redis, names }), onError });
   const currentPlan = () => fleetPlan.current;
@@ -190,12 +193,12 @@ export function createApi(
       providerWebhookRoutes({ database, providers: config.providers }),
       operationsRoutes({
         metrics,
-        readGauges: createGauges({ database: listing, producer, isTransportReady, metrics, log }),
+        readGauges: createGauges({ database: counting, producer, isTransportReady, metrics, log }),
         checkReadiness: () =>
           checkReadiness({ database, pingTransport: () => redis.ping(), stopping: stopping.signal }),
         measureScaling: () =>
           measureScaling({
-            database: listing,
+            database: counting,
             pools,
             plan: fleetPlan.current,
             workerConcurrency: setting.MILLRACE_WORKER_CONCURRENCY,
@@ -218,7 +221,8 @@ export function createApi(
       async start() {},
       async stop() {
         await producer.close().catch(onError);
-        await Promise.all([closeRedis(redis), closeRedis(subscriber), database.close(), listing.close()]);
+        const ledger = [database, listing, counting].map((each) => each.close());
+        await Promise.all([closeRedis(redis), closeRedis(subscriber), ...ledger]);
       },
     },
     feed,

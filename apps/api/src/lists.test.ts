@@ -37,3 +37,13 @@ test('lists of files, webhook endpoints and deliveries use connections of their 
   const tables = 'client_files, webhook_endpoints, webhook_deliveries';
   expect(await askWhileLocked(tables, paths, async () => {})).toEqual([200, 200, 200]);
 });
+
+test('what is counted waits for no list', async () => {
+  const paths = ['/v1/files', '/v1/files', '/v1/files'] as const;
+  const statuses = await askWhileLocked('client_files', paths, async () => {
+    expect((await api.send(key, 'GET', '/internal/scaling')).status).toBe(200);
+    const { text } = await api.send(null, 'GET', '/metrics');
+    expect(/^millrace_webhook_deliveries_pending\S* (\S+)$/m.exec(text)?.[1]).toBe('0');
+  });
+  expect(statuses).toEqual([200, 200, 200]);
+});

@@ -1,6 +1,7 @@
+import type { Problem } from '@millrace/contracts';
 import { waitFor } from '@millrace/test-support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { startTestApi } from './testing/start-test-api.ts';
+import { callBody, startTestApi } from './testing/start-test-api.ts';
 import type { TestApi } from './testing/start-test-api.ts';
 
 let api: TestApi;
@@ -46,4 +47,12 @@ test('what is counted waits for no list', async () => {
     expect(/^millrace_webhook_deliveries_pending\S* (\S+)$/m.exec(text)?.[1]).toBe('0');
   });
   expect(statuses).toEqual([200, 200, 200]);
+});
+
+test('a list of steps does not begin after one that is not there', async () => {
+  const { body: job } = await api.submit(key, callBody);
+  const after = encodeURIComponent('map[3');
+  const answer = await api.send<Problem>(key, 'GET', `/v1/jobs/${job.id}/steps?after=${after}`);
+  expect([answer.status, answer.body.code]).toEqual([422, 'validation_failed']);
+  expect(answer.body.errors).toEqual([{ path: 'after', message: 'the job has no such step' }]);
 });

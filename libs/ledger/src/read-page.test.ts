@@ -121,4 +121,13 @@ describe('a page', () => {
     expect(sentBytes).toBeLessThan(6 * MIB);
     expect(await page('a')).toEqual([['b', 'c', 'd'], false]);
   });
+
+  it('of steps tells a step that is not there from one with nothing behind it', async () => {
+    const jobId = await ledger.addJob({ tenantId }, ['a', 'b']);
+    const page = (after: string | null) => listSteps(watched, { tenantId, jobId, after, limit: 1 });
+    expect(await page('b')).toEqual({ steps: [], hasMore: false, isAfterKnown: true });
+    expect(await page('c')).toEqual({ steps: [], hasMore: false, isAfterKnown: false });
+    expect(await page(null)).toMatchObject({ steps: [{ key: 'a' }], hasMore: true, isAfterKnown: true });
+    expect(Object.keys((await page('a')).steps[0]!).toSorted()).not.toContain('bytes');
+  });
 });

@@ -61,7 +61,8 @@ export function jobRoutes(options: JobRouteOptions): Router {
     const { limit, after } = parseBody(stepListQuerySchema, request.query);
     const job = await requireJob(database, request, response);
     const page = { tenantId: job.tenantId, jobId: job.id, after: after ?? null, limit };
-    const { steps, hasMore } = await listSteps(options.listing, page);
+    const { steps, hasMore, isAfterKnown } = await listSteps(options.listing, page);
+    if (!isAfterKnown) throw unknownStep();
     response.json({
       object: 'list',
       data: steps.map((step) => toStepObject(job.id, step)),
@@ -126,4 +127,10 @@ function jobIdOf(request: Request, response: Response): string {
 
 function unknownJob(): ProblemError {
   return new ProblemError('not_found', 'There is no such job.');
+}
+
+function unknownStep(): ProblemError {
+  return new ProblemError('validation_failed', 'The list cannot begin after a step that does not exist.', {
+    errors: [{ path: 'after', message: 'the job has no such step' }],
+  });
 }

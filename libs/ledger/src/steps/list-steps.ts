@@ -80,18 +80,21 @@ WHERE a.job_id = $1 AND a.step_key = ANY ($2) ORDER BY a.step_key, a.number`;
 
 /**
  * One page of a job's steps in the order they were made, with every attempt; it may be shorter than `limit`, see
- * {@link cutToBytes}. `after` is a step key. Empty for a job of another tenant: look the job up first to tell the two apart.
+ * {@link cutToBytes}. `after` is a step key; `isAfterKnown` is false when the job has no such step. Empty for a job of another
+ * tenant: look the job up first to tell the two apart.
  */
 export async function listSteps(
   database: Queryable,
   page: { tenantId: string; jobId: string; after: string | null; limit: number },
-): Promise<{ steps: StepRecord[]; hasMore: boolean }> {
+): Promise<{ steps: StepRecord[]; hasMore: boolean; isAfterKnown: boolean }> {
   const { rows, hasMore } = await readPage<Omit<StepRecord, 'attempts'>>(
     database,
     LIST_STEPS,
     [page.jobId, page.tenantId, page.after],
     page.limit,
   );
+  // Behind an unknown step there is nothing; there is nothing behind the last one either.
+  if (rows.length === 0) return { steps: [], hasMore: false, isAfterKnown: await hasStep(database, page) };
   const attempts = await database.query<AttemptRecord & { stepKey: string }>(LIST_ATTEMPTS, [
     page.jobId,
     rows.map((row) => row.key),
@@ -102,5 +105,14 @@ export async function listSteps(
     error: row.error === null ? null : jobErrorSchema.parse(row.error),
     attempts: attempts.filter((attempt) => attempt.stepKey === row.key),
   }));
-  return { steps, hasMore };
+  return { steps, hasMore, isAfterKnown: true };
+}
+
+const HAS_STEP = `SELECT FROM steps WHERE job_id = $1 AND key = $2`;
+
+async function hasStep(
+  database: Queryable,
+  { jobId, after }: { jobId: string; after: string | null },
+): Promise<boolean> {
+  return after === null || (await database.query(HAS_STEP, [jobId, after])).length > 0;
 }

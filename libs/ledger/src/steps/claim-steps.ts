@@ -47,7 +47,10 @@ export interface ClaimedStep extends StepReference {
   repairs: number;
   deaths: number;
   repair: RepairState | null;
-  /** True when an earlier holder had sent the call and nobody recorded the answer. */
+  /**
+   * True when an earlier holder had sent the call and nobody recorded the answer; also of later claims, until an outcome is
+   * recorded or the step is sent again.
+   */
   lostAnswer: boolean;
   ambiguousPolicy: 'retry' | 'hold';
   /** Milliseconds since 1970, null without one. */
@@ -77,14 +80,16 @@ UPDATE steps s SET
   -- A worker that claims its own step again has not died; the answer to its first claim got lost.
   deaths = s.deaths + CASE WHEN free.was = 'pending' OR s.owner = $3 THEN 0 ELSE 1 END,
   ambiguous = s.ambiguous OR free.was = 'sent',
+  -- Also when this claim gets lost in its turn: what the tenant wants done about it is still to be done.
+  answer_lost = s.answer_lost OR free.was = 'sent',
   -- What a lost call may have cost stays booked on the job; the step is free to book its next call.
   reserved_micro_usd = 0,
   ambiguous_calls = s.ambiguous_calls + CASE WHEN free.was = 'sent' THEN 1 ELSE 0 END
 FROM free, jobs j JOIN tenants t ON t.id = j.tenant_id
 WHERE s.job_id = free.job_id AND s.key = free.key AND j.id = s.job_id AND j.finished_at IS NULL
 RETURNING s.job_id, s.key, s.fence, j.tenant_id, j.request_id, j.traceparent, s.priority, s.request, s.route, s.target,
-  s.pool, s.lane, s.spent_targets, s.target_attempts, s.attempts, s.repairs, s.deaths, s.repair, free.was = 'sent' AS lost_answer,
-  t.ambiguous_policy, j.deadline_at, j.max_cost_micro_usd, s.created_at`;
+  s.pool, s.lane, s.spent_targets, s.target_attempts, s.attempts, s.repairs, s.deaths, s.repair, s.answer_lost AS lost_answer,
+  free.was = 'sent' AS newly_lost, t.ambiguous_policy, j.deadline_at, j.max_cost_micro_usd, s.created_at`;
 
 /** Nearly all claims: no call was lost, so no job changes, and the statement is a transaction by itself. */
 const CLAIM_FREE = `${WANTED}, free AS (
@@ -169,7 +174,7 @@ async function claimBy(
   owner: string,
   leaseMs: number,
 ): Promise<ClaimedStep[]> {
-  const rows = await transaction.query<ClaimRow>(statement, [
+  const rows = await transaction.query<ClaimRow & { newly_lost: boolean }>(statement, [
     references.map((each) => each.jobId),
     references.map((each) => each.key),
     owner,
@@ -178,7 +183,7 @@ async function claimBy(
   ]);
   await markLost(
     transaction,
-    rows.filter((row) => row.lost_answer),
+    rows.filter((row) => row.newly_lost),
   );
   return rows.map(readClaim);
 }

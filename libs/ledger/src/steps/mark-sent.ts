@@ -38,7 +38,7 @@ WITH departing AS (
   ORDER BY s.job_id, s.key FOR NO KEY UPDATE OF s
 ), sent AS (
   UPDATE steps s SET status = 'sent', calls = s.calls + 1, started_at = coalesce(s.started_at, now()),
-    reserved_micro_usd = d."worstCaseMicroUsd"
+    reserved_micro_usd = d."worstCaseMicroUsd", answer_lost = false
   FROM departing d JOIN held h ON h.job_id = d."jobId" AND h.key = d.key
   WHERE s.job_id = d."jobId" AND s.key = d.key AND s.fence = d.fence AND s.status = 'claimed'
   RETURNING s.job_id, s.key, s.fence, s.calls AS number, d.owner, d.target, d.purpose, s.reserved_micro_usd

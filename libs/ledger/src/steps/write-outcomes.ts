@@ -20,7 +20,7 @@ WITH outcome AS (
     status = r.status, output = r.output::json, error = coalesce(r.error::json, CASE WHEN r.status = 'pending' THEN s.error END),
     ordinal = CASE WHEN r.status IN ('completed', 'failed') THEN r.next_ordinal END,
     finished_at = CASE WHEN r.status IN ('completed', 'failed') THEN now() END,
-    owner = NULL, reserved_micro_usd = 0, wake_count = 0,
+    owner = NULL, reserved_micro_usd = 0, answer_lost = false, wake_count = 0,
     not_before = CASE WHEN r.status = 'pending' THEN now() + r.delay_ms * interval '1 millisecond' ELSE s.not_before END,
     wake_at = CASE WHEN r.status = 'pending' THEN now() + (r.delay_ms + 10000) * interval '1 millisecond' END,
     spent_targets = CASE WHEN r.gave_up THEN s.spent_targets || s.target ELSE s.spent_targets END,

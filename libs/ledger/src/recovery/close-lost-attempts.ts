@@ -12,7 +12,14 @@ WITH lost AS (
   SELECT id FROM jobs WHERE id IN (SELECT job_id FROM lost) ORDER BY id FOR NO KEY UPDATE
 ), closed AS (
   UPDATE attempts a SET status = 'ambiguous', finished_at = now() FROM lost l JOIN jobs_of j ON j.id = l.job_id
-  WHERE a.job_id = l.job_id AND a.step_key = l.step_key AND a.number = l.number RETURNING a.job_id
+  WHERE a.job_id = l.job_id AND a.step_key = l.step_key AND a.number = l.number
+    -- A report that was committed while the jobs were waited for says more than this does.
+    AND a.status = 'sent'
+  RETURNING a.job_id, a.step_key
+), on_steps AS (
+  UPDATE steps s SET ambiguous = true, ambiguous_calls = s.ambiguous_calls + each.calls
+  FROM (SELECT job_id, step_key, count(*)::int AS calls FROM closed GROUP BY job_id, step_key) AS each
+  WHERE s.job_id = each.job_id AND s.key = each.step_key
 )
 UPDATE jobs SET ambiguous_calls = ambiguous_calls + each.calls
 FROM (SELECT job_id, count(*)::int AS calls FROM closed GROUP BY job_id) AS each WHERE jobs.id = each.job_id
@@ -20,8 +27,8 @@ RETURNING each.calls`;
 
 /**
  * Closes attempts of steps that ended long ago while their calls were under way and whose worker never reported: it died
- * while it aborted them. Nobody claims such a step again, so nobody else would say that the call may have been billed.
- * Returns how many were closed, of at most `limit`.
+ * while it aborted them. Nobody claims such a step again, so nobody else would say that the call may have been billed: it is
+ * counted on step and job. What it has booked stays booked. Returns how many were closed, of at most `limit`.
  */
 export async function closeLostAttempts(
   database: Database,

@@ -13,6 +13,8 @@ WITH refused AS (
   SELECT r.job_id, r.cost FROM refused r
   JOIN attempts a ON a.job_id = r.job_id AND a.step_key = r.key AND a.number = r.number
   WHERE a.status = 'ambiguous'
+    -- One that was closed as lost while its step still had its booking: that is given back already.
+    AND NOT EXISTS (SELECT FROM dropped d WHERE d.job_id = r.job_id AND d.key = r.key)
 ), late AS (
   SELECT a.job_id, a.step_key, a.number, a.reserved_micro_usd AS reserved FROM refused r
   JOIN attempts a ON a.job_id = r.job_id AND a.step_key = r.key AND a.number = r.number

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
+import { orLate } from '@millrace/contracts';
 import { readLines, spawnGuarded, type GuardedProcess, type ProcessExit } from '@millrace/infra';
 
 /** A process of Millrace under test. */
@@ -57,24 +58,21 @@ export async function spawnApp(request: {
       typeof pattern === 'function' ? pattern(line) : new RegExp(pattern.source, pattern.flags).test(line);
     const past = lines.find(matches);
     if (past !== undefined) return past;
-    return new Promise((resolveLine, reject) => {
-      const finish = (outcome: () => void): void => {
-        clearTimeout(timer);
-        listeners.delete(listener);
-        outcome();
-      };
-      const listener = (line: string): void => {
-        if (matches(line)) finish(() => resolveLine(line));
-      };
-      const timer = setTimeout(
-        () => finish(() => reject(new Error(`waited ${timeoutMs} ms for ${String(pattern)}; ${describe()}`))),
-        timeoutMs,
-      );
-      listeners.add(listener);
-      void child.exited.then(({ code, signal }) =>
-        finish(() => reject(new Error(`ended (${signal ?? code}) before ${String(pattern)}; ${describe()}`))),
-      );
-    });
+    const found = Promise.withResolvers<string>();
+    const listener = (line: string): void => {
+      if (matches(line)) found.resolve(line);
+    };
+    listeners.add(listener);
+    void child.exited.then(({ code, signal }) =>
+      found.reject(new Error(`ended (${signal ?? code}) before ${String(pattern)}; ${describe()}`)),
+    );
+    try {
+      return await orLate(found.promise, timeoutMs, (): never => {
+        throw new Error(`waited ${timeoutMs} ms for ${String(pattern)}; ${describe()}`);
+      });
+    } finally {
+      listeners.delete(listener);
+    }
   };
 
   return {

@@ -1,9 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
+/** Any time that is not zero: before it is over, Node has read what the sockets hold. */
+const LAST_LOOK_MS = 50;
+
 /**
  * Waits until `condition` answers something else than false, null or undefined, and answers that. Rejects after
  * `timeoutMs` (5,000) with a message that says `what` was waited for. An error of the condition counts as "not yet"
  * and is the cause of that message. Await an event instead wherever there is one.
+ *
+ * The last look begins after the deadline, when what had arrived by then is read: a process that stood still would blame its
+ * own silence on what it waits for.
  */
 export async function waitFor<Result>(
   condition: () => Result | Promise<Result>,
@@ -12,7 +18,7 @@ export async function waitFor<Result>(
   const timeoutMs = request.timeoutMs ?? 5_000;
   const deadlineAt = performance.now() + timeoutMs;
   let cause: unknown;
-  for (;;) {
+  for (let isLast = false; ;) {
     try {
       const result = await condition();
       if (result !== false && result !== null && result !== undefined) {
@@ -22,10 +28,11 @@ export async function waitFor<Result>(
     } catch (error) {
       cause = error;
     }
-    if (performance.now() >= deadlineAt) {
+    if (isLast) {
       const what = typeof request.what === 'string' ? request.what : request.what();
       throw new Error(`waited ${timeoutMs} ms for ${what}`, { cause });
     }
-    await delay(request.intervalMs ?? 20);
+    isLast = performance.now() >= deadlineAt;
+    await delay(isLast ? LAST_LOOK_MS : (request.intervalMs ?? 20));
   }
 }

@@ -1,16 +1,12 @@
+import { orLate } from '@millrace/contracts';
+
 /** The promise's own result, or a rejection that says `what` did not happen within `timeoutMs`. */
-export async function withTimeout<Result>(
+export function withTimeout<Result>(
   promise: Promise<Result>,
   timeoutMs: number,
   what: string,
 ): Promise<Result> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${timeoutMs} ms for ${what}`)), timeoutMs);
+  return orLate(promise, timeoutMs, (): never => {
+    throw new Error(`waited ${timeoutMs} ms for ${what}`);
   });
-  try {
-    return await Promise.race([promise, timeout]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -18,7 +18,7 @@ const onError = (error: unknown): void => {
 };
 let redis: ReturnType<typeof connectRedis>;
 beforeAll(async () => {
-  redis = connectRedis({ url: server.url, role: 'producer', name: 'permit-test', onError });
+  redis = connectRedis({ url: server.url, role: 'worker', name: 'permit-test', onError });
   await waitFor(() => redis.status === 'ready', { what: 'redis' });
 });
 afterAll(async () => {

@@ -17,7 +17,7 @@ const onError = (error: unknown): void => {
 };
 let redis: ReturnType<typeof connectRedis>;
 beforeAll(async () => {
-  redis = connectRedis({ url: server.url, role: 'producer', name: 'way-on-test', onError });
+  redis = connectRedis({ url: server.url, role: 'worker', name: 'way-on-test', onError });
   await waitFor(() => redis.status === 'ready', { what: 'redis' });
 });
 afterAll(async () => {

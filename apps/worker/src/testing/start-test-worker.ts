@@ -81,7 +81,7 @@ export async function startTestWorker(
   await ensureTenant(database, testTenant);
   const redis = connectRedis({
     url: testRedis.url,
-    role: 'producer',
+    role: 'worker',
     name: 'test',
     onError: () => undefined,
   });

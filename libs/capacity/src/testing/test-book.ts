@@ -17,13 +17,16 @@ export interface TestBooks {
   close(): Promise<void>;
 }
 
-/** Connects; every error of a book fails the test that closes it. */
+/**
+ * Connects; every error of a book fails the test that closes it. Commands wait for a Redis that had no time: one that timed out
+ * would be such an error.
+ */
 export async function openTestBooks(): Promise<TestBooks> {
   const testRedis = createTestRedis();
   const { url, prefix } = testRedis;
   const errors: unknown[] = [];
   const onError = (error: unknown): void => void errors.push(error);
-  const redis = connectRedis({ url, role: 'producer', name: 'capacity-test', onError });
+  const redis = connectRedis({ url, role: 'worker', name: 'capacity-test', onError });
   if (redis.status !== 'ready') await new Promise((resolve) => redis.once('ready', resolve));
   let pools = 0;
   return {

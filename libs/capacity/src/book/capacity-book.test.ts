@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mustLeave } from '../testing/must-leave.ts';
 import { openTestBooks } from '../testing/test-book.ts';
 import type { TestBooks } from '../testing/test-book.ts';
+import { createTimeline } from '../testing/timeline.ts';
 import { createCapacityBook } from './capacity-book.ts';
 
 let books: TestBooks;
@@ -51,16 +52,19 @@ test('no window holds more than any limit, and hardly less, with random sizes fr
   const pool = books.newPool();
   const limits = { requests: 300, tokens: 60_000, windowMs: 1_000, arrivalSpreadMs: 20 };
   const calls: { at: number; tokens: number }[] = [];
-  const endsAt = performance.now() + 4_000;
-  const send = async (): Promise<void> => {
-    const book = books.open(pool, limits);
-    while (performance.now() < endsAt) {
-      const tokens = Math.ceil(Math.random() * 500);
+  const timeline = createTimeline();
+  const { clock, random } = timeline;
+  for (let sender = 0; sender < 12; sender += 1) {
+    const book = books.open(pool, limits, timeline.bookOptions(books.redis, books.prefix));
+    const send = async (): Promise<void> => {
+      const tokens = Math.ceil(random() * 500);
       const { departsAt } = await mustLeave(book, pool, { inputTokens: 0, maxOutputTokens: tokens });
       calls.push({ at: departsAt, tokens });
-    }
-  };
-  await Promise.all(Array.from({ length: 12 }, send));
+      timeline.at(departsAt + random(), send);
+    };
+    timeline.after(random(), send);
+  }
+  await timeline.runUntil(clock.now + 4_000);
 
   const sorted = calls.toSorted((one, other) => one.at - other.at);
   const start = sorted[0]!.at;

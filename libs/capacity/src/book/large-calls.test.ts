@@ -1,7 +1,7 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openTestBooks } from '../testing/test-book.ts';
 import type { TestBooks } from '../testing/test-book.ts';
+import { createTimeline } from '../testing/timeline.ts';
 
 let books: TestBooks;
 beforeAll(async () => {
@@ -18,26 +18,31 @@ async function race(largeTokens: number, windows: number) {
   const pool = books.newPool();
   const limits = { tokens: LIMIT, windowMs: WINDOW_MS, arrivalSpreadMs: 20, burstMs: WINDOW_MS / 12 };
   const calls: { at: number; tokens: number; waitedMs: number }[] = [];
-  const endsAt = performance.now() + windows * WINDOW_MS;
-  const send = async (tokens: number, name: string): Promise<void> => {
-    const book = books.open(pool, limits);
-    for (let startedAt = performance.now(); performance.now() < endsAt;) {
-      const ageMs = performance.now() - startedAt;
-      const size = { inputTokens: 0, maxOutputTokens: tokens };
+  const timeline = createTimeline();
+  const { clock, random } = timeline;
+  const endsAt = clock.now + windows * WINDOW_MS;
+  /** One process: its next call comes when the one before has left. */
+  const begin = (tokens: number, name: string) => async (): Promise<void> => {
+    const book = books.open(pool, limits, timeline.bookOptions(books.redis, `${books.prefix}${pool}`));
+    const size = { inputTokens: 0, maxOutputTokens: tokens };
+    const send = (startedAt: number) => async (): Promise<void> => {
+      const ageMs = clock.now - startedAt;
       const reservation = await book.reserve(pool, size, { horizonMs: HORIZON_MS, caller: { name, ageMs } });
       if (reservation.verdict === 'wait') {
         // A pool that pauses comes back before its next call may leave.
-        await pause(Math.max(5, reservation.waitMs * (tokens === largeTokens ? 1 : 0.5)));
-        continue;
+        const pauseMs = Math.max(5, reservation.waitMs * (tokens === largeTokens ? 1 : 0.5));
+        return timeline.after(pauseMs + random() * 5, send(startedAt));
       }
       if (reservation.verdict !== 'leave' || !reservation.booking) throw new Error(reservation.verdict);
-      calls.push({ at: reservation.booking.departsAt, tokens, waitedMs: ageMs });
-      startedAt = performance.now();
-    }
+      const { departsAt } = reservation.booking;
+      calls.push({ at: departsAt, tokens, waitedMs: ageMs });
+      timeline.at(departsAt + random(), async () => send(clock.now)());
+    };
+    await send(clock.now)();
   };
-  const small = Array.from({ length: 12 }, (_, index) => send(100, `small ${index}`));
-  await pause(WINDOW_MS);
-  await Promise.all([...small, send(largeTokens, 'large')]);
+  for (let index = 0; index < 12; index += 1) timeline.after(random() * 5, begin(100, `small ${index}`));
+  timeline.after(WINDOW_MS, begin(largeTokens, 'large'));
+  await timeline.runUntil(endsAt);
   calls.sort((one, other) => one.at - other.at);
   const start = calls[0]!.at;
   const fullest = calls.map(({ at }) =>

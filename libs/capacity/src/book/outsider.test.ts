@@ -1,9 +1,9 @@
-import { setTimeout as pause } from 'node:timers/promises';
-import { startSimulator } from '@millrace/simulator';
-import type { RunningSimulator } from '@millrace/simulator';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createSlidingAccount } from '../testing/sliding-account.ts';
 import { openTestBooks } from '../testing/test-book.ts';
 import type { TestBooks } from '../testing/test-book.ts';
+import { createTimeline } from '../testing/timeline.ts';
+import type { Booking } from './booking.ts';
 
 const WINDOW_MS = 6_000;
 const LIMIT = 240;
@@ -12,79 +12,59 @@ const PER_MS = LIMIT / WINDOW_MS;
 const HORIZON_MS = WINDOW_MS / 30;
 
 let books: TestBooks;
-let simulator: RunningSimulator;
 beforeAll(async () => {
   books = await openTestBooks();
-  const openai = { requests: LIMIT, tokens: null };
-  simulator = await startSimulator({
-    config: { latencyMs: 20, latencyJitterMs: 40, limits: { windowMs: WINDOW_MS, openai } },
-  });
 });
-afterAll(async () => {
-  await simulator.stop();
-  await books.close();
-});
-
-interface Sent {
-  by: 'fleet' | 'outsider';
-  at: number;
-  status: number;
-}
+afterAll(() => books.close());
 
 test('somebody who takes 30 % of the account is left room before anyone is refused, and is forgotten when he stops', async () => {
   const pool = books.newPool();
   const limits = { requests: LIMIT, windowMs: WINDOW_MS, burstMs: WINDOW_MS / 12 };
-  const calls: Sent[] = [];
-  const from = performance.now();
+  const timeline = createTimeline();
+  const { clock, random } = timeline;
+  const from = clock.now;
   const instant = (windows: number): number => from + windows * WINDOW_MS;
-  const send = async (by: Sent['by']) => {
-    const at = performance.now();
-    const response = await fetch(`${simulator.url}/openai/v1/chat/completions`, {
-      method: 'POST',
-      headers: { authorization: 'Bearer sk-shared', 'content-type': 'application/json' },
-      body: JSON.stringify({
-        model: 'gpt-6-luna',
-        max_completion_tokens: 1,
-        messages: [{ role: 'user', content: '[[sim:reply=ok]]' }],
-      }),
-    });
-    const arrivedBy = performance.now() - Number(response.headers.get('openai-processing-ms'));
-    await response.arrayBuffer();
-    calls.push({ by, at, status: response.status });
-    const told = (name: string): number =>
-      Number.parseFloat(response.headers.get(`x-ratelimit-${name}-requests`) ?? '');
-    const requests = { limit: told('limit'), remaining: told('remaining'), resetMs: WINDOW_MS };
-    return { status: response.status, arrivedBy, observed: { requests } };
-  };
+  const { arrivals, arrive } = createSlidingAccount({ limit: LIMIT, windowMs: WINDOW_MS, clock });
+  /** One of the fleet's places: its next call comes when the one before is answered. */
   const work = async (): Promise<void> => {
-    const book = books.open(pool, limits);
-    while (performance.now() < instant(5)) {
+    const book = books.open(pool, limits, timeline.bookOptions(books.redis, `${books.prefix}${pool}`));
+    const ask = async (): Promise<void> => {
       const size = { inputTokens: 1, maxOutputTokens: 1 };
       const reservation = await book.reserve(pool, size, { horizonMs: HORIZON_MS });
-      if (reservation.verdict === 'wait') await pause(Math.min(reservation.waitMs, 50));
-      if (reservation.verdict !== 'leave') continue;
-      const { status, arrivedBy, observed } = await send('fleet');
-      await book.observe(pool, observed, reservation.booking, arrivedBy);
-      const refused = status === 429;
-      if (refused) await book.reportRefusal(pool, 100, reservation.booking);
-      await book.settle(reservation.booking, { sent: true, refused, usage: null, arrivedBy });
-    }
+      if (reservation.verdict === 'wait') return timeline.after(Math.min(reservation.waitMs, 50), ask);
+      if (reservation.verdict !== 'leave' || !reservation.booking) throw new Error(reservation.verdict);
+      timeline.at(reservation.booking.departsAt, depart(reservation.booking));
+    };
+    const depart = (booking: Booking) => async (): Promise<void> => {
+      if ((await book.parkedFor(pool)) === 0) return timeline.after(1 + random() * 4, send(booking));
+      await book.settle(booking, { sent: false });
+      await ask();
+    };
+    const send = (booking: Booking) => async (): Promise<void> => {
+      const arrivedBy = clock.now;
+      const { wasLetIn, remaining } = arrive('fleet');
+      timeline.after(20 + random() * 40, async () => {
+        const requests = { limit: LIMIT, remaining, resetMs: WINDOW_MS };
+        await book.observe(pool, { requests }, booking, arrivedBy);
+        if (!wasLetIn) await book.reportRefusal(pool, 100, booking);
+        await book.settle(booking, { sent: true, refused: !wasLetIn, usage: null, arrivedBy });
+        await ask();
+      });
+    };
+    await ask();
   };
   const intrude = async (): Promise<void> => {
-    await pause(WINDOW_MS / 2);
-    const underWay: Promise<unknown>[] = [];
-    for (let sent = 0; performance.now() < instant(3); await pause(10)) {
-      const due = (performance.now() - instant(0.5)) * PER_MS * 0.3;
-      for (; sent < due; sent += 1) underWay.push(send('outsider'));
-    }
-    await Promise.all(underWay);
+    arrive('outsider');
+    if (clock.now < instant(3)) timeline.after(1 / (PER_MS * 0.3), intrude);
   };
-  await Promise.all([intrude(), ...Array.from({ length: 24 }, work)]);
+  for (let places = 0; places < 24; places += 1) timeline.after(random() * 5, work);
+  timeline.at(instant(0.5), intrude);
+  await timeline.runUntil(instant(5));
 
-  expect(calls.filter(({ status }) => status === 429).length).toBeLessThanOrEqual(5);
-  const share = (windows: number, by?: Sent['by']): number => {
-    const inside = ({ at }: Sent): boolean => at > instant(windows) && at <= instant(windows + 1);
-    return calls.filter((call) => inside(call) && (by === undefined || call.by === by)).length / LIMIT;
+  expect(arrivals.filter(({ wasLetIn }) => !wasLetIn).length).toBeLessThanOrEqual(5);
+  const share = (windows: number, by?: string): number => {
+    const inside = (at: number): boolean => at > instant(windows) && at <= instant(windows + 1);
+    return arrivals.filter((each) => inside(each.at) && (by === undefined || each.by === by)).length / LIMIT;
   };
   // Together, while both are there …
   expect(share(2, 'outsider')).toBeGreaterThan(0.25);
@@ -96,7 +76,9 @@ test('somebody who takes 30 % of the account is left room before anyone is refus
 test('a burst of others is set aside once, not as if it went on, and has run out after a window', async () => {
   const pool = books.newPool();
   const limits = { requests: 1_000, windowMs: 2_400, arrivalSpreadMs: 0, burstMs: 24_000 };
-  const book = books.open(pool, limits);
+  const timeline = createTimeline();
+  const { clock } = timeline;
+  const book = books.open(pool, limits, timeline.bookOptions(books.redis, `${books.prefix}${pool}`));
   const outside = async (): Promise<number> => (await book.read(pool))?.limits.requests?.outside ?? 0;
   const tell = async (others: number): Promise<void> => {
     const reservation = await book.reserve(pool, { inputTokens: 1, maxOutputTokens: 1 });
@@ -106,14 +88,13 @@ test('a burst of others is set aside once, not as if it went on, and has run out
     await book.observe(pool, { requests }, reservation.booking);
   };
   const tellFor = async (forMs: number, others: (elapsedMs: number) => number): Promise<void> => {
-    const startedAt = performance.now();
-    for (let elapsedMs = 0; elapsedMs < forMs; elapsedMs = performance.now() - startedAt) {
+    for (let elapsedMs = 0; elapsedMs < forMs; elapsedMs += 15) {
       await tell(Math.round(others(elapsedMs)));
-      await pause(15);
+      clock.now += 15;
     }
   };
   await tell(0);
-  await pause(5);
+  clock.now += 5;
   await tell(300);
   expect(await outside()).toBeGreaterThan(290);
   expect(await outside()).toBeLessThan(320);

@@ -13,7 +13,7 @@ const errors: unknown[] = [];
 const onError = (error: unknown): void => void errors.push(error);
 let redis: ReturnType<typeof connectRedis>;
 beforeAll(async () => {
-  redis = connectRedis({ url: server.url, role: 'producer', name: 'open-book-test', onError });
+  redis = connectRedis({ url: server.url, role: 'worker', name: 'open-book-test', onError });
   await waitFor(() => redis.status === 'ready', { what: 'redis' });
 });
 afterAll(async () => {
@@ -140,14 +140,17 @@ it('what answers were thought to be is held against what they were', async () =>
 });
 
 it('bookings of long calls are renewed while the service runs, and not after it', async () => {
-  const leaseMs = 1_200;
+  const leaseMs = 6_000;
   const opened = open({ concurrency: 5 }, leaseMs);
   const underWay = async () => (await opened.capacity.read(pool))?.underWay;
   await opened.renewal.start();
   await book(opened);
   const bookedAt = performance.now();
-  await waitFor(() => performance.now() > bookedAt + 2 * leaseMs, { what: 'two leases' });
+  await waitFor(() => performance.now() > bookedAt + 2 * leaseMs, {
+    timeoutMs: 20_000,
+    what: 'two leases',
+  });
   expect(await underWay()).toBe(1);
   await opened.renewal.stop();
-  await waitFor(async () => (await underWay()) === 0, { what: 'the lease to end' });
-});
+  await waitFor(async () => (await underWay()) === 0, { timeoutMs: 20_000, what: 'the lease to end' });
+}, 60_000);

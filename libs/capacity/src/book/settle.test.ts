@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { waitFor } from '@millrace/test-support';
+import { withClock } from '../testing/clocked-redis.ts';
 import { mustLeave } from '../testing/must-leave.ts';
 import { openTestBooks } from '../testing/test-book.ts';
 import type { TestBooks } from '../testing/test-book.ts';
@@ -18,6 +19,17 @@ const usage = {
   reasoningTokens: 0,
 };
 const size = { inputTokens: 100, maxOutputTokens: 500 };
+
+/** A clock that the test moves, and the options of a book that goes by it. */
+function openClock() {
+  const clock = { now: Date.UTC(2030, 0, 1) };
+  const clocked = {
+    redis: withClock(books.redis, clock, `${books.prefix}:clock`),
+    now: () => clock.now,
+    pause: async (ms: number) => void (clock.now += ms),
+  };
+  return { clock, clocked };
+}
 
 test('a call that was not sent gives everything back, once', async () => {
   const pool = books.newPool();
@@ -105,12 +117,12 @@ test('Anthropic counts uncached input, and output when it is produced', async ()
     arrivalSpreadMs: 0,
     burstMs: 4_000,
   };
-  const book = books.open(pool, limits);
+  const { clock, clocked } = openClock();
+  const book = books.open(pool, limits, clocked);
   const booking = await mustLeave(book, pool, { ...size, expectedOutputTokens: 400 });
   // Its minute has passed when the answer is complete.
-  await waitFor(async () => (await book.read(pool))?.limits.outputTokens?.used === 0, {
-    what: 'the window to pass',
-  });
+  clock.now += 1_100;
+  expect((await book.read(pool))?.limits.outputTokens?.used).toBe(0);
   const end = { ...usage, inputTokens: 100, cachedInputTokens: 60, outputTokens: 500 };
   await book.settle(booking, { sent: true, usage: end });
   expect((await book.read(pool))?.limits).toMatchObject({
@@ -138,28 +150,37 @@ test('what Anthropic read from its cache is given back within its minute, and th
 test('a call that arrived late stays in the book for as long as the vendor counts it', async () => {
   const pool = books.newPool();
   const limits = { requests: 10, windowMs: 600, arrivalSpreadMs: 50, burstMs: 2_400 };
-  const book = books.open(pool, limits);
+  const { clock, clocked } = openClock();
+  const book = books.open(pool, limits, clocked);
   const [onTime, late] = [await mustLeave(book, pool), await mustLeave(book, pool)];
-  await waitFor(() => performance.now() > late.departBy + 400, { what: 'the late arrival', intervalMs: 5 });
+  clock.now = late.departBy + 400;
   await book.settle(onTime, { sent: true, usage: null, arrivedBy: onTime.departBy });
-  await book.settle(late, { sent: true, usage: null, arrivedBy: performance.now() });
-  const used = async (): Promise<number | undefined> => (await book.read(pool))?.limits.requests?.used;
-  await waitFor(async () => (await used()) === 1, { what: 'the call on time to run out', intervalMs: 5 });
-  const ranOutAt = performance.now();
-  await waitFor(async () => (await used()) === 0, { what: 'the late call to run out', intervalMs: 5 });
-  expect(performance.now() - ranOutAt).toBeGreaterThan(250);
+  await book.settle(late, { sent: true, usage: null, arrivedBy: clock.now });
+  const usedAt = async (at: number): Promise<number | undefined> => {
+    clock.now = at;
+    return (await book.read(pool))?.limits.requests?.used;
+  };
+  // What departed in a slice of 50 ms counts as if it had done so at the end of it.
+  const runsOutAt = (departsAt: number): number => (Math.floor(departsAt / 50) + 1) * 50 + 650;
+  expect(await usedAt(runsOutAt(onTime.departsAt) - 1)).toBe(2);
+  expect(await usedAt(runsOutAt(onTime.departsAt))).toBe(1);
+  expect(await usedAt(runsOutAt(late.departsAt + 400) - 1)).toBe(1);
+  expect(await usedAt(runsOutAt(late.departsAt + 400))).toBe(0);
 });
 
 test('calls at a time are leases: freed when settled, kept while renewed, gone with their owner', async () => {
   const pool = books.newPool();
   const limits = { concurrency: 2 };
-  const dead = books.open(pool, limits, { leaseMs: 400 });
-  const alive = books.open(pool, limits, { leaseMs: 400 });
+  const dead = books.open(pool, limits, { leaseMs: 2_500 });
+  const alive = books.open(pool, limits, { leaseMs: 2_500 });
   await mustLeave(dead, pool);
   const held = await mustLeave(alive, pool);
   expect(await alive.reserve(pool, size)).toMatchObject({ verdict: 'wait', reason: 'concurrency' });
   const renewing = setInterval(() => void alive.renew(), 50);
-  await waitFor(async () => (await alive.read(pool))?.underWay === 1, { what: 'the dead lease to end' });
+  await waitFor(async () => (await alive.read(pool))?.underWay === 1, {
+    timeoutMs: 10_000,
+    what: 'the dead lease to end',
+  });
   const second = await mustLeave(alive, pool);
   expect(await alive.reserve(pool, size)).toMatchObject({ verdict: 'wait', reason: 'concurrency' });
   await alive.settle(held, { sent: true, usage: null });

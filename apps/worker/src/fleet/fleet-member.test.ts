@@ -99,9 +99,16 @@ test('a worker that stops leaves its share at once, one that dies within ten sec
   await waitFor(() => members[0]?.share === 3, { timeoutMs: 4_000, what: 'the share of who left' });
   await dying.service.stop();
   const diedAt = performance.now();
-  await waitFor(() => members[0]?.share === 6, { timeoutMs: 12_000, what: 'the share of who died' });
-  expect(performance.now() - diedAt).toBeLessThan(10_500);
-}, 30_000);
+  // The last look that did not see it yet: this process may have had no time for the next one.
+  let lastMissedAt = diedAt;
+  const hasAll = (): boolean => {
+    if (members[0]?.share === 6) return true;
+    lastMissedAt = performance.now();
+    return false;
+  };
+  await waitFor(hasAll, { timeoutMs: 15_000, what: 'the share of who died' });
+  expect(lastMissedAt - diedAt).toBeLessThan(10_500);
+}, 40_000);
 
 test('without a plan, and without Redis, a worker keeps what it has', async () => {
   granted = 3;

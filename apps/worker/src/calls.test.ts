@@ -1,5 +1,6 @@
 import { createCapacityBook } from '@millrace/capacity';
 import { cancelJob, claimSteps, findEvents, resolveHeldSteps, updateTenant } from '@millrace/ledger';
+import type { Database } from '@millrace/ledger';
 import { joinJournal } from '@millrace/simulator';
 import { waitFor } from '@millrace/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -13,7 +14,7 @@ const config = `pools:
 
 let worker: TestWorker;
 beforeAll(async () => {
-  worker = await startTestWorker({ config, environment: { MILLRACE_LEASE: '2s' } });
+  worker = await startTestWorker({ config, environment: { MILLRACE_LEASE: '12s' } });
 });
 afterAll(async () => {
   await worker.stop();
@@ -137,6 +138,30 @@ describe('limits of a job', () => {
   });
 });
 
+describe('a call whose answer is cut', () => {
+  it('stays booked at its worst case, so that further tries cannot pass the cost cap', async () => {
+    const id = await worker.submit({
+      ...call('[[sim:tokens=30]] [[sim:tps=100]] [[sim:fault=truncate;after=3]]', {
+        ...{ route: undefined, model: 'anthropic/claude-haiku-5-5', max_output_tokens: 1_000 },
+      }),
+      // One call's worst case is about 505 µ$.
+      max_cost_usd: '0.001200',
+    });
+    expect(await worker.ended(id, 20_000)).toMatchObject({
+      status: 'failed',
+      error: { code: 'cost_cap_exceeded' },
+      calls: 2,
+      ambiguousCalls: 2,
+    });
+    const usage = await worker.database.query<{ estimated: boolean; output_tokens: number }>(
+      'SELECT estimated, output_tokens FROM usage WHERE job_id = $1',
+      [id],
+    );
+    expect(usage.map((row) => row.estimated)).toEqual([true, true]);
+    for (const row of usage) expect(row.output_tokens).toBeGreaterThan(1);
+  });
+});
+
 describe('cancelling', () => {
   it('ends a running call and books what it has cost', async () => {
     const id = await worker.submit(call('[[sim:tokens=400]] [[sim:tps=20]]', { max_output_tokens: 500 }));
@@ -144,7 +169,7 @@ describe('cancelling', () => {
     await cancelJob(worker.database, testTenant, id);
     // No signal was given, so the heartbeat finds out: within a third of the lease.
     await waitFor(() => callsOf(id)[0]?.end?.aborted === true, {
-      timeoutMs: 3_000,
+      timeoutMs: 11_000,
       what: 'the call to be cut',
     });
     await waitFor(async () => (await worker.ended(id)).inputTokens > 0, { what: 'the usage to be booked' });
@@ -169,12 +194,12 @@ describe('cancelling', () => {
     expect(await book.read('limited')).toMatchObject(underWay);
     await cancelJob(worker.database, testTenant, id);
     await waitFor(() => callsOf(id)[0]?.end?.aborted === true, {
-      timeoutMs: 3_000,
+      timeoutMs: 11_000,
       what: 'the call to be cut',
     });
-    // A lease that nobody gives back would last for two seconds after its last renewal.
+    // A lease that nobody gives back would last for eight to twelve seconds more.
     await waitFor(async () => (await book.read('limited'))?.underWay === 0, {
-      timeoutMs: 500,
+      timeoutMs: 4_000,
       intervalMs: 20,
       what: 'its place to be free',
     });
@@ -191,21 +216,32 @@ describe('cancelling', () => {
     expect(await worker.ended(id)).toMatchObject({ status: 'completed', output: 'fast' });
     await waitFor(
       () => callsOf(id).some((entry) => entry.stepId?.includes('/slow') && entry.end?.aborted === true),
-      { timeoutMs: 3_000, what: 'the slow call to be cut' },
+      { timeoutMs: 11_000, what: 'the slow call to be cut' },
     );
   });
 });
 
 describe('the fence', () => {
+  /** Claims a call that is under way as if its lease had run out, before anybody else sees that it has. */
+  const takeOver = (jobId: string) =>
+    worker.database.transaction(async (transaction) => {
+      await transaction.query('SELECT id FROM jobs WHERE id = $1 FOR NO KEY UPDATE', [jobId]);
+      const expire = `UPDATE steps SET wake_at = now() - interval '1 minute' WHERE job_id = $1`;
+      await transaction.query(expire, [jobId]);
+      const within: Database = {
+        query: (...parameters) => transaction.query(...parameters),
+        transaction: (work) => work(transaction),
+        close: () => Promise.resolve(),
+      };
+      return claimSteps(within, [{ jobId, key: 'call' }], 'another worker', 60_000);
+    });
+
   it('refuses the answer of a worker that lost its claim', async () => {
-    const id = await worker.submit(call('[[sim:latency=700]] [[sim:reply=late]]'));
+    const id = await worker.submit(call('[[sim:latency=3000]] [[sim:reply=late]]'));
     await waitFor(() => callsOf(id).length === 1, { what: 'the call to be sent' });
-    await worker.database.query(`UPDATE steps SET wake_at = now() - interval '1 minute' WHERE job_id = $1`, [
-      id,
-    ]);
-    const [claim] = await claimSteps(worker.database, [{ jobId: id, key: 'call' }], 'another worker', 60_000);
+    const [claim] = await takeOver(id);
     expect(claim).toMatchObject({ fence: 2, lostAnswer: true });
-    await waitFor(() => callsOf(id)[0]?.end != null, { what: 'the first call to end' });
+    await waitFor(() => callsOf(id)[0]?.end != null, { timeoutMs: 15_000, what: 'the first call to end' });
     const [step] = await worker.steps(id);
     expect(step).toMatchObject({ status: 'claimed', output: null });
   });

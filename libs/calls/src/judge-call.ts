@@ -77,7 +77,7 @@ export function judgeError(
       providerRequestId: failure.providerRequestId,
       error: { code: failure.code, message: printable(message) },
       ambiguous: retryable && failure.maybeBilled,
-      usage: failure.usage ? bill(context, failure.usage, tier, false) : null,
+      usage: failure.usage ? bill(context, failure.usage, tier, failure.usageEstimated ?? false) : null,
     });
     const happening: Happening = retryable
       ? { kind: 'failed', message: printable(message), failure, retryAfterMs: error.retryAfterMs }
@@ -143,11 +143,11 @@ function fit(answer: ProviderAnswer, step: ClaimedStep, validators: OutputValida
 }
 
 function unusableVectors({ prepared }: CallContext, answer: ProviderAnswer): RetryableError {
-  const { providerRequestId, httpStatus, usage } = answer;
+  const { providerRequestId, httpStatus, usage, usageEstimated } = answer;
   const { name } = prepared.provider;
   const message = `${name}: ${errorCatalogue.provider_bad_answer.title}: the vectors do not fit the inputs`;
   const failure = { code: 'provider_bad_answer', provider: name, httpStatus, providerCode: null } as const;
-  const rest = { providerRequestId, usage, maybeBilled: true, scope: 'call' } as const;
+  const rest = { providerRequestId, usage, usageEstimated, maybeBilled: true, scope: 'call' } as const;
   return new RetryableError(message, { ...failure, ...rest }, null);
 }
 

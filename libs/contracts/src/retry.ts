@@ -12,6 +12,8 @@ export interface CallFailure {
   providerRequestId: string | null;
   /** Tokens the provider reported before the failure, null when it reported none. */
   usage: TokenUsage | null;
+  /** True when it reported a part of them and the rest was counted from what had arrived. */
+  usageEstimated?: boolean;
   /** True when the provider may have done (and billed) work for this call although it failed. */
   maybeBilled: boolean;
   /**

@@ -225,6 +225,30 @@ describe('the cap of a job', () => {
     expect(await ledger.job(jobId)).toMatchObject({ reserved_micro_usd: 30, cost_micro_usd: 20 });
   });
 
+  it('keeps what a call has booked above the estimate of what it cost, where its answer was cut', async () => {
+    const jobId = await ledger.addJob({ maxCostMicroUsd: 100 }, ['s', 'given up']);
+    const end = (attempt: number, status: 'failed' | 'interrupted', costMicroUsd: number) =>
+      attemptEnd(attempt, { status, ambiguous: true, usage: { ...billed(costMicroUsd), estimated: true } });
+    const cut = await ledger.send(jobId, 's', 30);
+    await recordOutcomes(database, [outcome(cut.step, pending(), end(1, 'failed', 2))]);
+    expect(await ledger.job(jobId)).toMatchObject({ reserved_micro_usd: 28, cost_micro_usd: 2 });
+    // One that we ended ourselves costs what had come by then; one that cost more than its worst case gives back that.
+    const ended = await ledger.send(jobId, 's', 30);
+    await recordOutcomes(database, [outcome(ended.step, pending(), end(2, 'interrupted', 3))]);
+    expect(await ledger.job(jobId)).toMatchObject({ reserved_micro_usd: 28, cost_micro_usd: 5 });
+    const dear = await ledger.send(jobId, 's', 10);
+    await recordOutcomes(database, [outcome(dear.step, pending(), end(3, 'failed', 15))]);
+    expect(await ledger.job(jobId)).toMatchObject({ reserved_micro_usd: 28, cost_micro_usd: 20 });
+
+    const dropped = await ledger.send(jobId, 'given up', 20);
+    await waitFor(database, jobId, [], ['given up']);
+    const report = outcome(dropped.step, pending(), end(dropped.attempt, 'failed', 4));
+    await recordOutcomes(database, [report, report]);
+    await recordOutcomes(database, [report]);
+    expect(await ledger.job(jobId)).toMatchObject({ reserved_micro_usd: 44, cost_micro_usd: 24 });
+    expect(await ledger.step(jobId, 'given up')).toMatchObject({ reserved_micro_usd: 0 });
+  });
+
   it('does not make a step wait for a booking that nobody will give back', async () => {
     const jobId = await ledger.addJob({ maxCostMicroUsd: 100 }, ['s']);
     await ledger.send(jobId, 's', 60);

@@ -1,13 +1,13 @@
 import { hasDefect } from '@millrace/faults';
 import type { Queryable } from '../database.ts';
-import { isCostKnown } from './release-refused.ts';
+import { costOf, isCostKnown } from './release-refused.ts';
 import type { StepOutcome } from './step-outcome.ts';
 
 const RECORD_STEPS = `
 WITH outcome AS (
   SELECT * FROM json_to_recordset($1) AS j (
     position int, job_id text, key text, fence int, status text, output text, error text, delay_ms float8, target text,
-    pool text, repair text, gave_up boolean, counts_attempt boolean, is_repair boolean, ambiguous boolean, cost_known boolean,
+    pool text, repair text, gave_up boolean, counts_attempt boolean, is_repair boolean, ambiguous boolean, cost bigint, cost_known boolean,
     degraded text, mean_logprob float8)
 ), before AS (
   SELECT s.job_id, s.key, s.pool, s.lane, s.reserved_micro_usd FROM steps s WHERE (s.job_id, s.key) IN (SELECT job_id, key FROM outcome)
@@ -45,7 +45,7 @@ WITH outcome AS (
     escape_at = CASE WHEN r.status = 'pending' THEN NULL ELSE s.escape_at END
   FROM ranked r
   WHERE s.job_id = r.job_id AND s.key = r.key AND s.fence = r.fence AND s.status IN ('claimed', 'sent')
-  RETURNING s.job_id, s.key, s.status, s.barrier, s.pool, s.fence, s.estimated_tokens, s.ordinal, r.position, r.ambiguous, r.cost_known, s.degraded
+  RETURNING s.job_id, s.key, s.status, s.barrier, s.pool, s.fence, s.estimated_tokens, s.ordinal, r.position, r.ambiguous, r.cost, r.cost_known, s.degraded
 ), ended AS (
   SELECT job_id, count(*) FILTER (WHERE status IN ('completed', 'failed'))::int AS endings,
     count(*) FILTER (WHERE status = 'completed')::int AS done,
@@ -57,7 +57,8 @@ WITH outcome AS (
     ))) AS urgent
   FROM written w GROUP BY job_id
 ), released AS (
-  SELECT b.job_id, sum(CASE WHEN w.cost_known THEN b.reserved_micro_usd ELSE 0 END) AS reserved
+  SELECT b.job_id,
+    sum(CASE WHEN w.cost_known THEN b.reserved_micro_usd ELSE least(b.reserved_micro_usd, w.cost) END) AS reserved
   FROM before b JOIN written w ON w.job_id = b.job_id AND w.key = b.key GROUP BY b.job_id
 ), counted AS (
   UPDATE jobs SET
@@ -124,6 +125,7 @@ function toRow(outcome: StepOutcome, position: number) {
     fence: outcome.fence,
     status: next.status,
     ambiguous: outcome.attempt?.ambiguous ?? false,
+    cost: costOf(outcome),
     cost_known: isCostKnown(outcome),
   };
   if (next.status === 'completed') {

@@ -13,6 +13,7 @@ import {
   streamsThenHangs,
   streamsThenResets,
 } from '../testing/scripted-server.ts';
+import { estimateTextTokens } from '../tokens/estimate-input-tokens.ts';
 
 const server = new ScriptedServer();
 let provider: Provider;
@@ -189,24 +190,40 @@ describe('an answer', () => {
 });
 
 describe('a stream that brings no answer', () => {
+  const counted = (text: string) => ({ ...inputUsage, outputTokens: estimateTextTokens(text, 1) });
+  const truncated = fixture('anthropic/truncated');
+
   test.each([
-    ['ends early', streams(fixture('anthropic/truncated')), { ...inputUsage, outputTokens: 1 }],
-    ['breaks off', streamsThenResets(fixture('anthropic/truncated')), { ...inputUsage, outputTokens: 1 }],
-    ['ends one event early', streams(fixture('anthropic/truncated-before-stop')), finalUsage],
-    ['turns into garbage', streams(fixture('anthropic/garbage')), inputUsage],
-    ['uses a tool that we never offered', streams(fixture('anthropic/stop-tool-use')), finalUsage],
-    ['pauses', streams(fixture('anthropic/stop-pause-turn')), finalUsage],
-  ])('that %s can be sent again and tells the usage that is known', async (_how, script, usage) => {
-    server.script = script;
-    const error = await failureOf(provider.call(aCall(), hooks()));
-    expect(error).toBeInstanceOf(RetryableError);
-    expect(error.failure).toMatchObject({
-      code: 'provider_bad_answer',
-      httpStatus: 200,
-      maybeBilled: true,
-      usage,
-    });
-    expect(server.seen).toHaveLength(1);
+    ['ends early', streams(truncated), counted('A millrace'), true],
+    ['breaks off', streamsThenResets(truncated), counted('A millrace'), true],
+    ['ends one event early', streams(fixture('anthropic/truncated-before-stop')), finalUsage, true],
+    ['turns into garbage', streams(fixture('anthropic/garbage')), counted('A mill'), true],
+    ['uses a tool that we never offered', streams(fixture('anthropic/stop-tool-use')), finalUsage, false],
+    ['pauses', streams(fixture('anthropic/stop-pause-turn')), finalUsage, false],
+  ])(
+    'that %s can be sent again and tells the usage that is known',
+    async (_how, script, usage, estimated) => {
+      server.script = script;
+      const error = await failureOf(provider.call(aCall(), hooks()));
+      expect(error).toBeInstanceOf(RetryableError);
+      expect(error.failure).toMatchObject({
+        code: 'provider_bad_answer',
+        httpStatus: 200,
+        maybeBilled: true,
+        usage,
+        usageEstimated: estimated,
+      });
+      expect(server.seen).toHaveLength(1);
+    },
+  );
+
+  test('tells by estimate what had arrived, not the one token that the vendor begins with', async () => {
+    const words = 'The wheel turns the stone and the stone turns the grain into flour. '.repeat(50);
+    const delta = { type: 'content_block_delta', index: 1, delta: { type: 'text_delta', text: words } };
+    server.script = streams(`${truncated}event: content_block_delta\ndata: ${JSON.stringify(delta)}\n\n`);
+    const { failure } = await failureOf(provider.call(aCall(), hooks()));
+    expect(failure).toMatchObject({ usage: inputUsage, usageEstimated: true, maybeBilled: true });
+    expect(failure.usage!.outputTokens).toBeGreaterThan(500);
   });
 
   test('nothing of an unreadable stream is printed', async () => {
@@ -231,7 +248,7 @@ describe('a stream that brings no answer', () => {
     const error = await failureOf(provider.call(aCall(), hooks()));
     expect(error).toBeInstanceOf(RetryableError);
     expect(error.failure).toMatchObject({ ...failure, httpStatus: 200, maybeBilled: true });
-    expect(error.failure.usage).toMatchObject(inputUsage);
+    expect(error.failure).toMatchObject({ usage: counted('A mill'), usageEstimated: true });
   });
 });
 
@@ -240,7 +257,8 @@ describe('time and aborts', () => {
     server.script = streamsThenHangs(fixture('anthropic/truncated'));
     const error = await failureOf(provider.call(aCall(), hooks()));
     expect(error.failure).toMatchObject({ code: 'provider_timeout', maybeBilled: true });
-    expect(error.failure.usage).toMatchObject(inputUsage);
+    expect(error.failure).toMatchObject({ usage: inputUsage, usageEstimated: true });
+    expect(error.failure.usage!.outputTokens).toBe(estimateTextTokens('A millrace', 1));
     await server.seen[0]!.closed;
   });
 

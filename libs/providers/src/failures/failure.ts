@@ -16,6 +16,8 @@ export interface FailureFacts {
   providerCode: string | null;
   providerRequestId: string | null;
   usage: TokenUsage | null;
+  /** True when a part of `usage` was counted here; absent: all of it was told by the vendor. */
+  usageEstimated?: boolean;
   /** The vendor's words, already safe for users and logs. */
   detail: string | null;
   retryAfterMs: number | null;
@@ -30,6 +32,7 @@ export function makeFailure(verdict: Verdict, facts: FailureFacts): TerminalErro
     providerCode: facts.providerCode,
     providerRequestId: facts.providerRequestId,
     usage: facts.usage,
+    usageEstimated: facts.usageEstimated ?? false,
     maybeBilled: verdict.maybeBilled,
     scope: verdict.scope,
   };

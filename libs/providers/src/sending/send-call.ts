@@ -70,7 +70,7 @@ export async function sendCall(
       throw new CallAborted(neverSent(setup.provider), hooks.signal.reason);
     if (isOurs(error)) throw error;
     // The guard took the slot from a call that outlived its own clock.
-    throw makeFailure(timeoutVerdict, facts(setup, record, {}));
+    throw makeFailure(timeoutVerdict, facts(setup, call, record, {}));
   }
 }
 
@@ -104,11 +104,14 @@ async function sendNow(
   }
   if (record.ending?.kind === 'rejected') {
     const { verdict, providerCode, message } = record.ending;
-    throw makeFailure(verdict, facts(setup, record, { providerCode, detail: safeDetail(message, call) }));
+    throw makeFailure(
+      verdict,
+      facts(setup, call, record, { providerCode, detail: safeDetail(message, call) }),
+    );
   }
   if (lifetime.endedBy === 'caller') throw aborted(setup, call, record, hooks.signal.reason);
-  if (lifetime.endedBy !== null) throw makeFailure(timeoutVerdict, facts(setup, record, {}));
-  if (thrown === null) throw makeFailure(truncatedVerdict, facts(setup, record, {}));
+  if (lifetime.endedBy !== null) throw makeFailure(timeoutVerdict, facts(setup, call, record, {}));
+  if (thrown === null) throw makeFailure(truncatedVerdict, facts(setup, call, record, {}));
   throw translate(wire, setup, call, hooks, record, thrown);
 }
 
@@ -147,7 +150,7 @@ function translate(
   if (network) {
     // Once an answer has begun, a broken connection is a truncated answer.
     const verdict = record.httpStatus === null ? networkVerdict(network) : truncatedVerdict;
-    return makeFailure(verdict, facts(setup, record, { providerCode: network.code }));
+    return makeFailure(verdict, facts(setup, call, record, { providerCode: network.code }));
   }
   const explained = wire.explain(error);
   if (!explained) return unexpected(setup, call, record, error);
@@ -158,7 +161,7 @@ function translate(
   const retryAfterMs = headers ? readRetryAfterMs(headers, record.limits, setup.now()) : null;
   return makeFailure(
     verdict,
-    facts(setup, record, { providerCode, detail: safeDetail(explained.message, call), retryAfterMs }),
+    facts(setup, call, record, { providerCode, detail: safeDetail(explained.message, call), retryAfterMs }),
   );
 }
 
@@ -172,22 +175,30 @@ function unexpected(
   record: AnswerRecord,
   error: unknown,
 ): TerminalError | RetryableError {
-  if (record.httpStatus !== null) return makeFailure(truncatedVerdict, facts(setup, record, {}));
+  if (record.httpStatus !== null) return makeFailure(truncatedVerdict, facts(setup, call, record, {}));
   const name = error instanceof Error ? error.name : typeof error;
   const message = error instanceof Error ? safeDetail(error.message, call) : null;
   return makeFailure(
     { code: 'internal_error', retry: true, scope: 'call', maybeBilled: false },
-    facts(setup, record, { detail: message === null ? name : `${name}: ${message}` }),
+    facts(setup, call, record, { detail: message === null ? name : `${name}: ${message}` }),
   );
 }
 
-function facts(setup: SendingSetup, record: AnswerRecord, more: Partial<FailureFacts>): FailureFacts {
+function facts(
+  setup: SendingSetup,
+  call: ProviderCall,
+  record: AnswerRecord,
+  more: Partial<FailureFacts>,
+): FailureFacts {
+  // What the vendor told before the end is not the whole: Anthropic begins with the input and one token of output.
+  const isPart = record.usage !== null && !record.usageIsFinal;
   return {
     provider: setup.provider,
     httpStatus: record.httpStatus,
     providerCode: null,
     providerRequestId: record.providerRequestId,
-    usage: record.usage,
+    usage: isPart ? estimateUsage(setup, call, record) : record.usage,
+    usageEstimated: isPart,
     detail: null,
     retryAfterMs: null,
     ...more,

@@ -1,5 +1,6 @@
 import { RetryableError } from '@millrace/contracts';
 import type { CallFailure } from '@millrace/contracts';
+import { CallAborted } from '@millrace/providers';
 import { expect, it } from 'vitest';
 import { judgeError } from './judge-call.ts';
 import type { CallContext } from './judge-call.ts';
@@ -9,7 +10,7 @@ const usage = {
 };
 const context = {
   prepared: {
-    price: () => ({ microUsd: 10, known: true }),
+    price: (_: unknown, tier: string | null) => ({ microUsd: tier === 'flex' ? 5 : 10, known: true }),
   },
   ...{ step: { target: 'openai/m', request: {} }, attempt: 1, firstTextAt: null },
 } as unknown as CallContext;
@@ -39,4 +40,19 @@ it('says of a call that failed whether its usage was told or counted', () => {
     usage: { ...usage, estimated: false },
   });
   expect(judge().usage).toMatchObject({ estimated: false });
+});
+
+it('prices what a call used that failed or was ended at the tier that it was sent in', () => {
+  const ended = new CallAborted(
+    {
+      ...{ provider: 'openai', maybeBilled: true, usage, usageEstimated: true, textLength: 20 },
+      ...{ httpStatus: 200, providerRequestId: null },
+    },
+    'shutdown',
+  );
+  for (const error of [failure({}), ended]) {
+    const cost = (tier: string | null) => judgeError(context, error, 'shutdown', tier).attempt.usage;
+    expect(cost('flex')).toMatchObject({ costMicroUsd: 5, realtimeMicroUsd: 10, serviceTier: 'flex' });
+    expect(cost(null)).toMatchObject({ costMicroUsd: 10, serviceTier: null });
+  }
 });

@@ -63,7 +63,7 @@ export function judgeError(
       ambiguous: reason !== 'cancelled' && aborted.maybeBilled,
       usage:
         aborted.usage && !hasDefect('drop-usage-on-abort')
-          ? bill(context, aborted.usage, null, aborted.usageEstimated)
+          ? bill(context, aborted.usage, tier, aborted.usageEstimated)
           : null,
     });
     return { happening: { kind: 'aborted', reason }, attempt };

@@ -54,6 +54,8 @@ export async function performCall(
   } catch (error) {
     await text.finish();
     const abortReason = signal.reason as AbortReason | undefined;
-    return { judged: judgeError(context(), error, abortReason), firstTextAt, arrivedBy };
+    // Only OpenAI has it; where it has no room it refuses, which costs nothing.
+    const tier = step.lane === 'flex' && prepared.provider.kind === 'openai' ? 'flex' : null;
+    return { judged: judgeError(context(), error, abortReason, tier), firstTextAt, arrivedBy };
   }
 }

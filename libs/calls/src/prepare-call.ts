@@ -1,5 +1,11 @@
 import { repairMessages } from '@millrace/plans';
-import { costMicroUsd, estimateInputTokens, modelFacts, worstCaseMicroUsd } from '@millrace/providers';
+import {
+  costMicroUsd,
+  estimateInputTokens,
+  modelFacts,
+  smallestOpenaiOutput,
+  worstCaseMicroUsd,
+} from '@millrace/providers';
 import type { PriceCatalogue, Provider, ProviderCall } from '@millrace/providers';
 import type { ClaimedStep } from '@millrace/ledger';
 import type { TokenUsage } from '@millrace/contracts';
@@ -56,7 +62,10 @@ export function prepareCall(step: ClaimedStep, options: PrepareOptions): Prepare
   };
   const inputTokens = estimateInputTokens(call, facts?.tokenizerFactor ?? 1);
   const at = new Date(options.now());
-  const unsent = { ...priced, inputTokens, maxOutputTokens: call.maxOutputTokens, tier: null, at };
+  // What is asked of OpenAI is never less than that.
+  const least = provider.kind === 'openai' && !embedding ? smallestOpenaiOutput : 0;
+  const maxOutputTokens = Math.max(least, call.maxOutputTokens);
+  const unsent = { ...priced, inputTokens, maxOutputTokens, tier: null, at };
   const standard = worstCaseMicroUsd(options.catalogue, unsent);
   const batch = worstCaseMicroUsd(options.catalogue, { ...unsent, tier: 'batch' });
   const worstCase = step.lane === 'batch' && batch.known ? batch : standard;

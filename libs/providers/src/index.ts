@@ -20,6 +20,7 @@ export type {
   ProviderBatch,
   SubmissionProgress,
 } from './batches/batch-port.ts';
+export { smallestOpenaiOutput } from './openai/responses-request.ts';
 export { verifyProviderWebhook } from './openai/verify-webhook.ts';
 export type { ProviderWebhookEvent } from './openai/verify-webhook.ts';
 export { CallAborted } from './call-aborted.ts';

@@ -6,8 +6,8 @@ import type { ProviderCall } from '../provider.ts';
 import { hasObjectRoot, satisfiesStrictRules } from '../structured-output/openai-strict-schema.ts';
 import { withSchemaInstruction } from '../structured-output/schema-instruction.ts';
 
-/** OpenAI answers 400 below this. */
-const SMALLEST_OUTPUT = 16;
+/** OpenAI answers 400 below so many output tokens: a call that asks for fewer is sent, and priced, with these. */
+export const smallestOpenaiOutput = 16;
 
 /** The body of a streamed `POST /v1/responses`: {@link toResponsesBody} with the tier that the call asks for. */
 export function toResponsesRequest(call: ProviderCall): ResponseCreateParamsStreaming {
@@ -47,7 +47,7 @@ export function toResponsesBody(call: ProviderCall): ResponseCreateParamsNonStre
     ...(call.logprobs === true ? { include: ['message.output_text.logprobs' as const] } : {}),
     ...(call.temperature === undefined ? {} : { temperature: call.temperature }),
     ...(call.topP === undefined ? {} : { top_p: call.topP }),
-    max_output_tokens: Math.max(SMALLEST_OUTPUT, call.maxOutputTokens),
+    max_output_tokens: Math.max(smallestOpenaiOutput, call.maxOutputTokens),
     store: false,
   };
 }

@@ -20,9 +20,12 @@ const PILOT_PATIENCE_MS = 10 * 60_000;
 const LEAVING_AT_A_TIME = 1_000;
 const BATCHES_AT_A_TIME = 20;
 
-/** One pass of the collector: pilots, refused shapes, and batches of all that may be submitted now. */
+/**
+ * One pass of the collector: pilots, refused shapes, and batches of all that may be submitted now. Trouble with one target keeps no
+ * other one waiting.
+ */
 export async function collect(dependencies: LaneDependencies, durations: KnownDurations): Promise<void> {
-  const { database, ports } = dependencies;
+  const { database, ports, onError } = dependencies;
   for (const shape of await settlePilots(database, MOST_PILOTS, PILOT_PATIENCE_MS)) {
     dependencies.log.info(
       { target: shape.target, outcome: shape.trial },
@@ -37,17 +40,30 @@ export async function collect(dependencies: LaneDependencies, durations: KnownDu
     // Its steps stay in the lane until it is back, or until they have to leave for their deadline.
     if (off.has(target)) continue;
     const port = ports.get(splitTarget(target).provider);
-    const plan = planFor(dependencies, durations, target, ofTarget, port);
-    await leave(dependencies, plan, port === undefined ? 'no_batch_api' : 'shape_refused');
-    for (const shape of plan.tryShapes) {
-      const wake = await tryShape(database, { target, shape });
-      if (wake) await tell(dependencies, { wakes: [wake] });
+    try {
+      await collectFor(dependencies, planFor(dependencies, durations, target, ofTarget, port), port);
+    } catch (error) {
+      onError(error);
     }
-    if (!port) continue;
-    // A batch has one endpoint.
-    for (const submitShapes of Map.groupBy(plan.submitShapes, asksForVectors).values()) {
-      await submitAll(dependencies, port, { ...plan, submitShapes });
-    }
+  }
+}
+
+/** What is to be done for one target. */
+async function collectFor(
+  dependencies: LaneDependencies,
+  plan: CollectionPlan,
+  port: BatchPort | undefined,
+): Promise<void> {
+  const { target } = plan;
+  await leave(dependencies, plan, port === undefined ? 'no_batch_api' : 'shape_refused');
+  for (const shape of plan.tryShapes) {
+    const wake = await tryShape(dependencies.database, { target, shape });
+    if (wake) await tell(dependencies, { wakes: [wake] });
+  }
+  if (!port) return;
+  // A batch has one endpoint.
+  for (const submitShapes of Map.groupBy(plan.submitShapes, asksForVectors).values()) {
+    await submitAll(dependencies, port, { ...plan, submitShapes });
   }
 }
 

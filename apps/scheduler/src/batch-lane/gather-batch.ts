@@ -10,6 +10,9 @@ import { lineName } from './line-name.ts';
 import { tell } from './tell.ts';
 
 const AT_A_TIME = 500;
+/** Of steps that only a newer version can read: no look reads through more of them than this to find others. */
+const MOST_PASSED_OVER = 5_000;
+
 /** A batch that was gathered. `isFull`: there may be more of the kind. */
 export interface GatheredBatch {
   lines: number;
@@ -29,7 +32,8 @@ interface Room {
 
 /**
  * Puts a batch on record and binds collected steps to it until it is full: in transactions of some hundreds, so that nobody
- * waits long for a job's row. What cannot ride in a batch goes to realtime. Null when there was nothing to bind.
+ * waits long for a job's row. What cannot ride in a batch goes to realtime; what only a newer version can read stays where it is.
+ * Null when there was nothing to bind.
  */
 export async function gatherBatch(
   dependencies: LaneDependencies,
@@ -53,9 +57,13 @@ export async function gatherBatch(
   let line = 0;
   let isFull = false;
   let gatheredTokens = 0;
-  while (!isFull && room.lines > 0) {
-    const candidates = await findCandidates(database, target, shapes, Math.min(AT_A_TIME, room.lines));
-    if (candidates.length === 0) break;
+  let passedOver = 0;
+  while (!isFull && room.lines > 0 && passedOver < MOST_PASSED_OVER) {
+    const limit = Math.min(AT_A_TIME, room.lines);
+    const found = await findCandidates(database, target, shapes, limit, passedOver);
+    if (found.length === 0) break;
+    const candidates = found.filter((step) => !step.unreadable?.isNewer);
+    passedOver += found.length - candidates.length;
     const { lines, refused, full } = fit(dependencies, port, id, candidates, room, line);
     isFull = full;
     let left = 0;
@@ -71,7 +79,7 @@ export async function gatherBatch(
     }
     if (lines.length === 0) {
       // Those that somebody has locked would be found again at once.
-      if (left === 0) break;
+      if (left === 0 && candidates.length > 0) break;
       continue;
     }
     // Only now: a pool without room would leave an empty batch behind at every look.
@@ -83,6 +91,9 @@ export async function gatherBatch(
     const wakes = await leaveLane(database, overCap, 'cost_cap');
     await tell(dependencies, { events, wakes });
     if (bound === 0 && wakes.length === 0) break;
+  }
+  if (passedOver > 0) {
+    dependencies.log.info({ target, count: passedOver }, 'collected steps wait for a newer scheduler');
   }
   if (batch === null) return null;
   crashPoint('batch.gathered', batch.id);
@@ -102,6 +113,11 @@ function fit(
   const lines: NewLine[] = [];
   const refused: { step: ClaimedStep; reason: string }[] = [];
   for (const step of candidates) {
+    // In realtime it gets its own error.
+    if (step.unreadable) {
+      refused.push({ step, reason: 'unreadable' });
+      continue;
+    }
     const forbidden = whoForbids(dependencies, step);
     if (forbidden) {
       refused.push({ step, reason: forbidden });

@@ -2,7 +2,7 @@ import { RetryableError, TerminalError } from '@millrace/contracts';
 import { crashPoint, hasDefect } from '@millrace/faults';
 import { prepareCall } from '@millrace/calls';
 import { countOpenLines, findLines, findUnwantedLines, isBatchWanted } from '@millrace/ledger';
-import type { BatchRecord } from '@millrace/ledger';
+import type { BatchRecord, ClaimedStep } from '@millrace/ledger';
 import type { BatchPort, ProviderBatch } from '@millrace/providers';
 import { backoffMs, pollDelayMs } from './backoff.ts';
 import { escapeWholeBatch } from './escape.ts';
@@ -160,12 +160,20 @@ async function* readLines(
     const last = lines.at(-1);
     if (!last) return;
     for (const { line, step } of lines) {
+      checkReadable(step);
       const prepared = prepareCall(step, dependencies);
       if (!prepared) throw new Error(`${step.target} cannot be called any more`);
       yield port.toLine(lineName(batch.id, line), prepared.call);
     }
     after = last.line;
   }
+}
+
+/** A newer scheduler has gathered it: to send what this one understands could ask for something else. It waits for a newer leader. */
+function checkReadable({ jobId, key, unreadable }: ClaimedStep): void {
+  if (!unreadable) return;
+  const whose = unreadable.isNewer ? 'a newer version asks for' : 'does not fit';
+  throw new Error(`step ${jobId}/${key}: ${whose} ${unreadable.places.join(', ')}`);
 }
 
 /** The vendor will not have it: every step goes on in realtime, where each gets its own error if there is one. */

@@ -1,7 +1,7 @@
 import { vectorShapeMark } from '@millrace/contracts';
 import type { StepRequest } from '@millrace/contracts';
 import type { ClaimedStep } from '../steps/claim-steps.ts';
-import { emptyRequest, toClaimedStep } from '../steps/read-claim.ts';
+import { emptyRequest, readClaim, toClaimedStep } from '../steps/read-claim.ts';
 import type { ClaimRow } from '../steps/read-claim.ts';
 
 /** What makes a {@link ClaimedStep} of a step that nobody claimed: of `steps s`, `jobs j` and `tenants t`. */
@@ -9,9 +9,20 @@ export const batchStepColumns = `s.job_id, s.key, s.fence, j.tenant_id, j.reques
   s.route, s.target, s.pool, s.lane, s.spent_targets, s.target_attempts, s.attempts, s.repairs, s.deaths, s.repair,
   false AS lost_answer, coalesce(t.ambiguous_policy, 'retry') AS ambiguous_policy, j.deadline_at, j.max_cost_micro_usd, s.created_at`;
 
-/** Maps a row of {@link batchStepColumns}. `erased` stands for a request that is gone. */
-export function toBatchStep(row: ClaimRow, erased: StepRequest = emptyRequest): ClaimedStep {
-  return toClaimedStep({ ...row, request: row.request ?? erased });
+/**
+ * Maps a row of {@link batchStepColumns} whose answer is there: it is kept as this version understands it. One that is gone is read as
+ * an empty request. Throws ZodError where the row does not fit.
+ */
+export function toBatchStep(row: ClaimRow): ClaimedStep {
+  return toClaimedStep({ ...row, request: row.request ?? emptyRequest });
+}
+
+/**
+ * Maps a row of {@link batchStepColumns} that is to be sent: marked as `unreadable` where this version would ask for something else
+ * than was wanted. `erased` stands for a request that is gone.
+ */
+export function toStepToSend(row: ClaimRow, erased: StepRequest = emptyRequest): ClaimedStep {
+  return readClaim({ ...row, request: row.request ?? erased });
 }
 
 /**

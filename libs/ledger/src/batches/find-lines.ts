@@ -1,7 +1,7 @@
 import type { Queryable } from '../database.ts';
 import type { ClaimedStep } from '../steps/claim-steps.ts';
 import type { ClaimRow } from '../steps/read-claim.ts';
-import { batchStepColumns, fittingKeys, toBatchStep, toPlaceholder } from './batch-step.ts';
+import { batchStepColumns, fittingKeys, toPlaceholder, toStepToSend } from './batch-step.ts';
 import type { SizedKey } from './batch-step.ts';
 
 /** A line that is to be uploaded. */
@@ -28,7 +28,10 @@ FROM unnest($1::text[], $2::text[], $3::int[]) AS w (job_id, key, line)
 JOIN steps s ON s.job_id = w.job_id AND s.key = w.key JOIN jobs j ON j.id = w.job_id
 LEFT JOIN tenants t ON t.id = j.tenant_id ORDER BY w.line`;
 
-/** The next lines of a batch after the line `after`, at most `limit` and about 4 MB of requests. */
+/**
+ * The next lines of a batch after the line `after`, at most `limit` and about 4 MB of requests. Those that this version must not send
+ * are marked as `unreadable`.
+ */
 export async function findLines(
   database: Queryable,
   batchId: string,
@@ -43,5 +46,5 @@ export async function findLines(
     keys,
     lines,
   ]);
-  return rows.map((row) => ({ line: row.line, step: toBatchStep(row, toPlaceholder(row.shape)) }));
+  return rows.map((row) => ({ line: row.line, step: toStepToSend(row, toPlaceholder(row.shape)) }));
 }

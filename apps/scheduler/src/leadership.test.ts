@@ -5,15 +5,17 @@ function setUp(hold: () => Promise<boolean>) {
   const clock = { now: 0 };
   const changes: boolean[] = [];
   const released: string[] = [];
+  const heard: boolean[] = [];
   const leadership = createLeadership({
     leaseMs: 60_000,
     hold,
     release: async () => void released.push('released'),
+    heard: (reached) => heard.push(reached),
     onChange: (leads) => changes.push(leads),
     onError: () => undefined,
     now: () => clock.now,
   });
-  return { clock, changes, released, leadership };
+  return { clock, changes, released, heard, leadership };
 }
 
 describe('leadership', () => {
@@ -45,5 +47,8 @@ describe('leadership', () => {
     expect(other.leadership.leads).toBe(false);
     await other.leadership.stop();
     expect([...away.released, ...other.released]).toEqual([]);
+    // Whoever follows hears of the ledger's silence as well as who leads.
+    expect(away.heard).toEqual([false]);
+    expect(other.heard).toEqual([true]);
   });
 });

@@ -10,10 +10,15 @@ export interface LeadershipOptions {
   /** Takes or renews the lease; true when we have it. */
   hold: () => Promise<boolean>;
   release: () => Promise<void>;
+  /** Told of every try to hold the lease whether the ledger answered, before the leader begins with anything. */
+  heard: (reached: boolean) => void;
   onChange: (leads: boolean) => void;
   onError: (error: unknown) => void;
   now: () => number;
 }
+
+/** How often the lease is taken or renewed. */
+export const renewEveryMs = (leaseMs: number): number => leaseMs / 3;
 
 /**
  * States: follows ↔ leads. It leads from a successful renewal until the lease's end by its own clock, so a process that
@@ -35,8 +40,11 @@ export function createLeadership(options: LeadershipOptions): Leadership {
   async function renew(): Promise<void> {
     const asked = options.now();
     try {
-      leadsUntil = (await options.hold()) ? asked + options.leaseMs : 0;
+      const holds = await options.hold();
+      options.heard(true);
+      leadsUntil = holds ? asked + options.leaseMs : 0;
     } catch (error) {
+      options.heard(false);
       options.onError(error);
     }
     announce();
@@ -46,7 +54,7 @@ export function createLeadership(options: LeadershipOptions): Leadership {
     name: 'leadership',
     async start() {
       await renew();
-      timer = setInterval(() => void renew(), options.leaseMs / 3);
+      timer = setInterval(() => void renew(), renewEveryMs(options.leaseMs));
     },
     async stop() {
       if (timer) clearInterval(timer);

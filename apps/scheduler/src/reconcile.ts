@@ -2,6 +2,7 @@ import { hasDefect } from '@millrace/faults';
 import { extendClaims, findOverdue, postponeOverdue, wakeEverything } from '@millrace/ledger';
 import type { Database, Overdue } from '@millrace/ledger';
 import type { Producer } from '@millrace/transport';
+import type { LedgerSilence } from './ledger-silence.ts';
 
 export interface ReconcileDependencies {
   database: Database;
@@ -15,13 +16,11 @@ export interface ReconcileDependencies {
   /** Told after a loss how many rows waited for wakes. */
   onLoss: (waiting: number) => void;
   onReconciled: (kind: 'job' | 'step' | 'delivery' | 'claim_extended', count: number) => void;
-  now: () => number;
-  /** How long a silence of the ledger must have been before holders get a new lease after it. */
-  outageMs: number;
+  /** After which silences of the ledger holders get a new lease: also those that this process lived through without leading. */
+  silence: LedgerSilence;
   leaseMs: number;
 }
 
-/** Remembers when the ledger was last reached. */
 export interface Reconciler {
   /** One sweep. Throws when the ledger or the transport is away; the next sweep does what this one could not. */
   sweep(): Promise<void>;
@@ -34,8 +33,7 @@ const AT_A_TIME = 1_000;
  * there already; a wake too many only makes a worker look.
  */
 export function createReconciler(dependencies: ReconcileDependencies): Reconciler {
-  const { database, producer } = dependencies;
-  let reachedAt: number | null = null;
+  const { database, producer, silence } = dependencies;
 
   return {
     async sweep() {
@@ -46,8 +44,9 @@ export function createReconciler(dependencies: ReconcileDependencies): Reconcile
         await dependencies.markTransport();
       }
       for (;;) {
-        const overdue = await findOverdue(database, AT_A_TIME);
-        reachedAt = dependencies.now();
+        const overdue = await look();
+        // The ledger came back while it was asked: the next sweep gives the new term first.
+        if (silence.owesTerm) return;
         await enqueue(overdue);
         await postponeOverdue(database, overdue);
         report(overdue);
@@ -58,10 +57,21 @@ export function createReconciler(dependencies: ReconcileDependencies): Reconcile
 
   /** While the ledger was away nobody could renew a lease, so an expired one says nothing about its holder. */
   async function forgiveOutage(): Promise<void> {
-    const silentMs = reachedAt === null ? 0 : dependencies.now() - reachedAt;
-    if (silentMs < dependencies.outageMs) return;
-    dependencies.onReconciled('claim_extended', await extendClaims(database, dependencies.leaseMs));
-    reachedAt = dependencies.now();
+    if (!silence.owesTerm) return;
+    const extended = await extendClaims(database, dependencies.leaseMs);
+    silence.settle();
+    dependencies.onReconciled('claim_extended', extended);
+  }
+
+  async function look(): Promise<Overdue> {
+    try {
+      const overdue = await findOverdue(database, AT_A_TIME);
+      silence.heard(true);
+      return overdue;
+    } catch (error) {
+      silence.heard(false);
+      throw error;
+    }
   }
 
   async function enqueue(overdue: Overdue): Promise<void> {

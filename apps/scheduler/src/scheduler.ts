@@ -20,7 +20,8 @@ import { createLivePublisher, createProducer, hasEpoch, markEpoch } from '@millr
 import { ageEveryMs } from './ageing-bound.ts';
 import { openBatchLane } from './batch-lane/open-lane.ts';
 import { openClientBatches } from './client-batches/open-client-batches.ts';
-import { createLeadership } from './leadership.ts';
+import { createLeadership, renewEveryMs } from './leadership.ts';
+import { createLedgerSilence } from './ledger-silence.ts';
 import { raiseAgedSteps } from './raise-aged-steps.ts';
 import { createReconciler } from './reconcile.ts';
 import { createFleetPlanner } from './scaling/plan-fleet.ts';
@@ -35,6 +36,7 @@ const PLAN_LASTS_MS = 30_000;
 /** A worker reports an aborted call within its heartbeat; a ledger outage may come on top. */
 const LOST_AFTER_MS = 120_000;
 const PRUNE_AT_A_TIME = 500;
+/** A worker renews every 4 s: after a silence that is shorter none of its leases has run out. */
 const OUTAGE_MS = 4_000;
 /** The numbers of a class last for hours; the half that is left when they are taken down, too. */
 const MAKE_ROOM_EVERY_MS = 5_000;
@@ -63,10 +65,17 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
     onError,
   });
 
+  const silence = createLedgerSilence({
+    now: Date.now,
+    askedEveryMs: renewEveryMs(setting.MILLRACE_LEADER_LEASE),
+    outageMs: OUTAGE_MS,
+    leaseMs: setting.MILLRACE_LEASE,
+  });
   const leadership = createLeadership({
     leaseMs: setting.MILLRACE_LEADER_LEASE,
     hold: () => holdLease(database, LEADER, holder, setting.MILLRACE_LEADER_LEASE),
     release: () => releaseLease(database, LEADER, holder),
+    heard: silence.heard,
     onChange: (leads) => {
       metrics.leader.set(leads ? 1 : 0);
       if (!leads) showPlan(metrics, null);
@@ -94,8 +103,7 @@ export function createScheduler(config: Config, log: Logger, metrics: Metrics): 
       metrics.reconciled.inc({ kind }, count);
       log.info({ name: kind, count }, 'reconciled');
     },
-    now: Date.now,
-    outageMs: OUTAGE_MS,
+    silence,
     leaseMs: setting.MILLRACE_LEASE,
   });
   const when = (): boolean => leadership.leads;

@@ -295,7 +295,8 @@ describe(`with ${JOBS} jobs and five times as many steps no statement of a hot p
       );
       const release = { reason: 'batch_expired', message: 'm', batchTakesMs: 0, maxBatches: 2, delayMs: 0 };
       const open = await findOpenLines(database, 'pb_hot', 20, 10);
-      await releaseLines(database, { batchId: 'pb_hot', lines: open, countsBatch: true, ...release });
+      const lost = { lines: open, countsBatch: true, maybeBilled: true };
+      await releaseLines(database, { batchId: 'pb_hot', ...lost, ...release });
       await escapeBatch(database, 'pb_hot', 'batch_stuck', 500);
       await leaveLane(database, candidates.slice(20, 30), 'cost_cap');
       await countOpenLines(database, 'pb_hot');

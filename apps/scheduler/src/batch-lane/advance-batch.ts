@@ -44,7 +44,8 @@ async function holdOut(dependencies: LaneDependencies, batch: BatchRecord): Prom
   const isUnsent = batch.status === 'gathering' || (batch.status === 'submitting' && batch.phase === null);
   if (isUnsent) {
     const message = 'The provider is not configured any more.';
-    await giveBackAll(dependencies, batch, { reason: 'no_batch_api', message, batchTakesMs: null });
+    const unsent = { reason: 'no_batch_api', message, maybeBilled: false, batchTakesMs: null };
+    await giveBackAll(dependencies, batch, unsent);
     return finishBatch(dependencies, null, batch, { outcome: 'abandoned' });
   }
   if (isLongOver(dependencies, batch)) {

@@ -58,8 +58,8 @@ export async function pollBatch(
 }
 
 /**
- * The batch as the vendor shows it. Null when the vendor has long not known it: as far as anybody can tell it was not billed,
- * and its steps go to realtime. Until then its 404 is thrown like any failure: a rotated key or a list that lags must not have
+ * The batch as the vendor shows it. Null when the vendor has long not known it: nobody can tell whether it was answered and billed,
+ * and its steps go to realtime, marked so. Until then its 404 is thrown like any failure: a rotated key or a list that lags must not have
  * a whole batch paid twice, and steps with a deadline escape meanwhile.
  */
 export async function retrieveBatch(
@@ -76,6 +76,7 @@ export async function retrieveBatch(
     await giveBackAll(dependencies, batch, {
       reason: 'batch_lost',
       message: 'The provider does not know the batch any more.',
+      maybeBilled: true,
       batchTakesMs: null,
     });
     await finishBatch(dependencies, port, batch, { outcome: 'failed' });

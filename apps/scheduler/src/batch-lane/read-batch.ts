@@ -34,12 +34,15 @@ export async function readBatch(
   shown: ProviderBatch,
   context: { durations: KnownDurations; signal: AbortSignal },
 ): Promise<void> {
-  const isOurs = await recordAll(dependencies, port, batch, shown, context).catch((error: unknown) => {
-    const isGone = error instanceof TerminalError && error.failure.httpStatus === 404;
-    if (!isGone || batch.tries < MOST_MISSES) throw error;
-    dependencies.onError(error);
-    return batch.certain ? true : null;
-  });
+  const { isOurs, areGone } = await recordAll(dependencies, port, batch, shown, context).then(
+    (ours) => ({ isOurs: ours, areGone: false }),
+    (error: unknown) => {
+      const isGone = error instanceof TerminalError && error.failure.httpStatus === 404;
+      if (!isGone || batch.tries < MOST_MISSES) throw error;
+      dependencies.onError(error);
+      return { isOurs: batch.certain ? true : null, areGone: true };
+    },
+  );
   if (isOurs === false) return disown(dependencies, batch);
   // Before its files are deleted, which tell it.
   if (isOurs && !batch.certain) await note(dependencies, batch, { certain: true, wakeInMs: LEASE_MS });
@@ -48,7 +51,10 @@ export async function readBatch(
   if (missing > 0) {
     const isPatient = shown.phase === 'completed' && batch.tries < MOST_READINGS;
     if (isPatient) throw new Error(`${missing} lines of ${batch.id} have no result yet`);
-    await giveBackAll(dependencies, batch, reasonOf(shown, context.durations.expectedMs(batch.target)));
+    const giving = reasonOf(shown, context.durations.expectedMs(batch.target));
+    // What tells nothing may not be ours, and ours lie somewhere else, answered. One of ours that failed has answered nothing.
+    const maybeBilled = giving.maybeBilled || isOurs === null || (areGone && shown.phase !== 'failed');
+    await giveBackAll(dependencies, batch, { ...giving, maybeBilled });
   }
   await finishBatch(dependencies, port, batch, { shown, keeps: isOurs === null });
 }
@@ -118,11 +124,13 @@ function reportStranger({ log }: LaneDependencies, batch: BatchRecord, { kind }:
 function reasonOf({ phase, failure }: ProviderBatch, batchTakesMs: number): Giving {
   if (phase === 'failed' && failure?.code === 'token_limit_exceeded') {
     const message = 'The provider’s queue for batches was full.';
-    return { reason: 'batch_queue_full', message, batchTakesMs, countsBatch: false, delayMs: QUEUE_FULL_MS };
+    const later = { countsBatch: false, delayMs: QUEUE_FULL_MS };
+    return { reason: 'batch_queue_full', message, maybeBilled: false, batchTakesMs, ...later };
   }
-  const message =
-    phase === 'completed'
-      ? 'The batch completed without a result for this line.'
-      : `The batch ended as ${phase}${failure ? `: ${failure.message}` : ''}.`;
-  return { reason: phase === 'completed' ? 'batch_line_missing' : `batch_${phase}`, message, batchTakesMs };
+  if (phase === 'completed') {
+    const message = 'The batch completed without a result for this line.';
+    return { reason: 'batch_line_missing', message, maybeBilled: true, batchTakesMs };
+  }
+  const message = `The batch ended as ${phase}${failure ? `: ${failure.message}` : ''}.`;
+  return { reason: `batch_${phase}`, message, maybeBilled: false, batchTakesMs };
 }

@@ -60,7 +60,8 @@ export async function recordLines(
   }
   for (const [reason, lines] of unbilled) {
     const message = `The line was ${reason} with its batch.`;
-    await giveBack(dependencies, batch, lines, { reason: `batch_${reason}`, message, batchTakesMs });
+    const giving = { reason: `batch_${reason}`, message, maybeBilled: false, batchTakesMs };
+    await giveBack(dependencies, batch, lines, giving);
   }
 }
 

@@ -11,6 +11,8 @@ const MOST_BATCHES = 2;
 export interface Giving {
   reason: string;
   message: string;
+  /** The vendor may have answered and billed the lines, and nobody can read it: they count as ambiguous, their bookings stay. */
+  maybeBilled: boolean;
   /** Null sends all steps to realtime; else those that may stay this long are collected again. */
   batchTakesMs: number | null;
   /** Absent: the batch counts as one of the two that a step gets. */
@@ -19,29 +21,34 @@ export interface Giving {
   delayMs?: number;
 }
 
-/** Gives back lines that the provider has not billed. Returns how many were left, because others work on their jobs. */
+/** Gives back lines that will not be answered any more. Returns how many were left, because others work on their jobs. */
 export async function giveBack(
   dependencies: LaneDependencies,
   batch: Pick<BatchRecord, 'id' | 'target'>,
   lines: readonly number[],
   giving: Giving,
 ): Promise<number> {
-  const { reason, message, batchTakesMs, countsBatch = true, delayMs = 0 } = giving;
-  const { wakes, collected, held, events } = await releaseLines(dependencies.database, {
+  const { reason, message, maybeBilled, batchTakesMs, countsBatch = true, delayMs = 0 } = giving;
+  const { wakes, collected, held, toBeAsked, events } = await releaseLines(dependencies.database, {
     batchId: batch.id,
     lines,
     reason,
     message,
+    maybeBilled,
     batchTakesMs,
     countsBatch,
     delayMs,
     maxBatches: MOST_BATCHES,
   });
   const { metrics } = dependencies;
-  metrics.batchLines.inc({ target: batch.target, outcome: 'unbilled' }, lines.length - held);
+  const { target } = batch;
+  const count = lines.length - held;
+  metrics.batchLines.inc({ target, outcome: maybeBilled ? 'ambiguous' : 'unbilled' }, count);
+  // The worker that holds a step counts its call.
+  if (maybeBilled) metrics.ambiguousCalls.inc({ target }, count - toBeAsked);
   if (wakes.length > 0) metrics.batchEscapes.inc({ reason }, wakes.length);
   dependencies.log.info(
-    { batch: batch.id, reason, count: lines.length - held, collected },
+    { batch: batch.id, reason, count, collected, ambiguous: maybeBilled },
     'lines were given back',
   );
   await tell(dependencies, { wakes, events });

@@ -24,6 +24,7 @@ const NOT_FOUND = 'not_found';
 const LEFT_OUT: Giving = {
   reason: 'left_out',
   message: 'The line was not sent: nothing waited for it any more.',
+  maybeBilled: false,
   batchTakesMs: null,
 };
 
@@ -195,6 +196,7 @@ async function refused(
   await giveBackAll(dependencies, batch, {
     reason: 'batch_refused',
     message: error.message,
+    maybeBilled: false,
     batchTakesMs: null,
   });
   await finishBatch(dependencies, port, { ...batch, handles: {} }, { outcome: 'refused' });

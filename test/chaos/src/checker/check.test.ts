@@ -224,6 +224,15 @@ const mistakes: [string, string, Spoil][] = [
   ],
   [
     'I15',
+    'an answered line counts as lost, and no fault explains it',
+    (run) => {
+      run.provider[0] = { ...run.provider[0]!, method: 'BATCH', batchId: 'batch_1' };
+      run.jobs[0]!.steps[0]!.ambiguous = true;
+      run.jobs[0]!.steps[0]!.attempts[0]!.status = 'ambiguous';
+    },
+  ],
+  [
+    'I15',
     'a batch has a line that nobody knows',
     (run) =>
       run.provider.push({ ...providerCall(3, 'first', 2), method: 'BATCH', batchId: 'batch_1', step: null }),

@@ -42,8 +42,8 @@ const PATIENT_MS = 3_600_000;
 /**
  * Turns the lines of a batch into jobs, a chunk at a time, from where the ledger says that it was left off. Each chunk is
  * noted with the ids of its jobs before the jobs are committed, so whoever does it again after a crash commits the same jobs
- * again, which changes nothing. Leaves off after some seconds, so that other batches get their turn, and when the tenant has
- * as many jobs open as it may have.
+ * again, which changes nothing; and whoever stood still meanwhile commits none for a batch that was cancelled. Leaves off
+ * after some seconds, so that other batches get their turn, and when the tenant has as many jobs open as it may have.
  * Throws HeldBack when its pools are too far behind, InputMissing, BlobStoreUnavailable, LedgerUnavailable, Interrupted.
  */
 export async function expandBatch(batch: ClientBatch, options: ExpandOptions): Promise<void> {
@@ -134,10 +134,13 @@ async function expandChunk(
   const results = await acceptJobs(
     database,
     jobs.map(({ job }) => job),
+    batch.id,
   );
   crashPoint('client-batch.jobs-accepted', batch.id);
   if (results.some((result) => result.outcome === 'in_progress')) {
-    throw new Error(`some lines of ${batch.id} could not be looked at; they are tried again`);
+    throw new Error(
+      `some lines of ${batch.id} are not jobs yet, or it was ended meanwhile; it is looked at again`,
+    );
   }
   // Somebody used the same idempotency key for something else.
   jobs.forEach(({ line }, index) => results[index]?.outcome !== 'accepted' && unusable.push(line));

@@ -46,11 +46,11 @@ const FIRST_WAKE = "interval '5 seconds'";
 /** How long a batch waits for a key that another transaction has inserted and not committed. */
 const PATIENCE = "'400ms'";
 
-const INSERT = `
+const insertFor = (going: { with: string; from: string }): string => `
 WITH patience AS (
   SELECT set_config('lock_timeout', ${PATIENCE}, true)
-), incoming AS (
-  SELECT j.* FROM patience, json_to_recordset($1) AS j (
+)${going.with}, incoming AS (
+  SELECT j.* FROM patience${going.from}, json_to_recordset($1) AS j (
     id text, tenant_id text, api_key_id text, idempotency_key text, fingerprint text, type text, priority text,
     lane text, on_late text, content text, metadata jsonb, webhook text, request_id text, traceparent text, deadline_at float8,
     max_cost_micro_usd bigint)
@@ -68,6 +68,16 @@ WITH patience AS (
 )
 SELECT id, created_at AS "createdAt" FROM inserted`;
 
+const INSERT = insertFor({ with: '', from: '' });
+
+/** Nothing for a batch that goes on no more. Its row stays locked to the end, so that whoever ends it finds these jobs. */
+const INSERT_OF_BATCH = insertFor({
+  with: `, going AS MATERIALIZED (
+  SELECT b.id FROM patience, client_batches b WHERE b.id = $2 AND b.status = 'in_progress' AND b.errors IS NULL FOR SHARE OF b
+)`,
+  from: ', going',
+});
+
 const FIND_EXISTING = `
 SELECT w.position::int AS position, j.id, j.fingerprint, j.created_at AS "createdAt"
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS w (tenant_id, idempotency_key, id, position)
@@ -77,16 +87,21 @@ JOIN jobs j ON j.tenant_id = w.tenant_id AND (j.idempotency_key = w.idempotency_
  * Commits jobs with their first event in one statement and decides idempotency in it: of all requests with one tenant
  * and key, in this batch or any other, exactly one is inserted. The result has one entry per job, in order; `jobId` is
  * the job that the key stands for. The same job may be given again: if it was committed, it answers `accepted` again.
- * Throws LedgerUnavailable when nothing is known to be committed.
+ * With `batchId` the jobs are lines of that client's batch: they are committed only while it goes on; one that was not answers
+ * `in_progress` then. Throws LedgerUnavailable when nothing is known to be committed.
  */
-export async function acceptJobs(database: Database, jobs: readonly NewJob[]): Promise<AcceptResult[]> {
+export async function acceptJobs(
+  database: Database,
+  jobs: readonly NewJob[],
+  batchId: string | null = null,
+): Promise<AcceptResult[]> {
   if (hasDefect('enqueue-without-ledger')) {
     return jobs.map((job) => ({ outcome: 'accepted', jobId: job.id, createdAt: Date.now() }));
   }
-  const inserted = await insert(database, jobs);
+  const inserted = await insert(database, jobs, batchId);
   if (inserted === null) {
     if (jobs.length === 1) return jobs.map(inProgress);
-    return (await Promise.all(jobs.map((job) => acceptJobs(database, [job])))).flat();
+    return (await Promise.all(jobs.map((job) => acceptJobs(database, [job], batchId)))).flat();
   }
   const existing = await findExisting(
     database,
@@ -96,7 +111,7 @@ export async function acceptJobs(database: Database, jobs: readonly NewJob[]): P
     const createdAt = inserted.get(job.id);
     if (createdAt !== undefined) return { outcome: 'accepted', jobId: job.id, createdAt };
     const found = existing.get(job);
-    // Its job was pruned between our two statements, or the second one failed.
+    // Its job was pruned between our two statements, or the second one failed, or its batch has ended.
     if (!found) return inProgress(job);
     if (found.id === job.id) return { outcome: 'accepted', jobId: job.id, createdAt: found.createdAt };
     const same = Buffer.compare(found.fingerprint, job.fingerprint) === 0;
@@ -105,11 +120,18 @@ export async function acceptJobs(database: Database, jobs: readonly NewJob[]): P
 }
 
 /** When each inserted job was committed, by id; null when nothing was inserted because one of the keys is held for long. */
-async function insert(database: Queryable, jobs: readonly NewJob[]): Promise<Map<string, number> | null> {
+async function insert(
+  database: Queryable,
+  jobs: readonly NewJob[],
+  batchId: string | null,
+): Promise<Map<string, number> | null> {
   // In the order of the keys, so that two batches with the same keys never wait for each other in a circle.
   const rows = jobs.toSorted(compareKeys).map(toRow);
   try {
-    const inserted = await database.query<{ id: string; createdAt: number }>(INSERT, [JSON.stringify(rows)]);
+    const inserted = await database.query<{ id: string; createdAt: number }>(
+      batchId === null ? INSERT : INSERT_OF_BATCH,
+      batchId === null ? [JSON.stringify(rows)] : [JSON.stringify(rows), batchId],
+    );
     return new Map(inserted.map((row) => [row.id, row.createdAt]));
   } catch (error) {
     if (sqlState(error) === LOCK_NOT_AVAILABLE) return null;

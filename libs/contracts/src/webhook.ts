@@ -14,7 +14,7 @@ export const batchEventTypes = [
 export const endpointEventTypes = [...webhookEventTypes, ...batchEventTypes] as const;
 export type EndpointEventType = (typeof endpointEventTypes)[number];
 
-const eventsSchema = z.array(z.enum(endpointEventTypes)).min(1);
+const eventsSchema = z.array(z.enum(endpointEventTypes)).min(1).max(endpointEventTypes.length);
 
 /** Body of `POST /v1/webhook_endpoints`. */
 export const webhookEndpointRequestSchema = z

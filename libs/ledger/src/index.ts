@@ -97,7 +97,7 @@ export { startClientBatch } from './client-batches/start-batch.ts';
 export { beginFile, giveUpFile, storeFile } from './client-batches/store-file.ts';
 export { claimDelivery } from './webhooks/claim-delivery.ts';
 export type { ClaimedDelivery } from './webhooks/claim-delivery.ts';
-export { createEndpoint } from './webhooks/create-endpoint.ts';
+export { createEndpoint, MOST_ENDPOINTS } from './webhooks/create-endpoint.ts';
 export { deleteEndpoint } from './webhooks/delete-endpoint.ts';
 export type { EndpointRecord } from './webhooks/endpoint-row.ts';
 export { findEndpoint } from './webhooks/find-endpoint.ts';

@@ -23,7 +23,8 @@ export const webhookPaths: ZodOpenApiPathsObject = {
       operationId: 'createWebhookEndpoint',
       tags,
       summary: 'Register a webhook endpoint',
-      description: 'The secret that signs its deliveries is in this answer and never again.',
+      description:
+        'The secret that signs its deliveries is in this answer and never again. A tenant may have 100 endpoints.',
       requestBody: {
         required: true,
         content: { 'application/json': { schema: webhookEndpointRequestSchema } },

@@ -239,6 +239,35 @@ describe('webhook endpoints', () => {
     expect(hours).toBeLessThan(24.1);
   });
 
+  it('are refused with the cap when the tenant has 100', async () => {
+    const { id } = await addEndpoint();
+    await database.query(
+      `INSERT INTO webhook_endpoints (id, tenant_id, url, events, secret)
+       SELECT 'whk_' || $1 || n, $1, 'https://example.com/', '{job.failed}', '' FROM generate_series(1, 99) n`,
+      [tenantId],
+    );
+    const add = () => call('POST', '/v1/webhook_endpoints', { url: 'https://example.com/hooks' });
+    const problem = problemOf(await add());
+    expect([problem.status, problem.code, problem.detail]).toEqual([
+      422,
+      'validation_failed',
+      expect.stringContaining('100 webhook endpoints'),
+    ]);
+    await call('DELETE', `/v1/webhook_endpoints/${id}`);
+    expect((await add()).status).toBe(201);
+  });
+
+  it('are refused with one error however many events they name', async () => {
+    const body = { url: 'https://example.com/hooks', events: Array.from({ length: 10_000 }, () => 'x') };
+    for (const [method, path] of [
+      ['POST', ''],
+      ['PATCH', `/${(await addEndpoint()).id}`],
+    ] as const) {
+      const problem = problemOf(await call(method, `/v1/webhook_endpoints${path}`, body));
+      expect(problem.errors).toEqual([{ path: 'events', message: expect.stringContaining('9') as string }]);
+    }
+  });
+
   it('are gone after deletion, and their pending deliveries are cancelled', async () => {
     const { id } = await addEndpoint();
     const { deliveryId } = await endJob();

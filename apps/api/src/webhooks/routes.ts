@@ -6,6 +6,7 @@ import {
   findEndpoint,
   listDeliveries,
   listEndpoints,
+  MOST_ENDPOINTS,
   patchEndpoint,
   redeliver,
   rotateSecret,
@@ -51,6 +52,7 @@ export function webhookRoutes(dependencies: WebhookRouteDependencies): Router {
       events,
       description,
     });
+    if (!created) throw tooManyEndpoints();
     response
       .status(201)
       .location(`/v1/webhook_endpoints/${created.endpoint.id}`)
@@ -153,6 +155,13 @@ async function wake(
 
 function tenantOf(response: Response): string {
   return identityOf(response).tenantId;
+}
+
+function tooManyEndpoints(): ProblemError {
+  return new ProblemError(
+    'validation_failed',
+    `The tenant has ${MOST_ENDPOINTS} webhook endpoints, as many as it may have; delete one that is not used.`,
+  );
 }
 
 function notFound(request: Request): ProblemError {

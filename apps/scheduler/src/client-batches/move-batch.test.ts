@@ -154,7 +154,7 @@ describe('results', () => {
   });
 
   it('are written over by whoever writes them again after a crash, and told once', async () => {
-    const endpoint = await createEndpoint(fixture.database, {
+    const made = await createEndpoint(fixture.database, {
       tenantId,
       url: 'https://example.com/hook',
       events: ['batch.completed'],
@@ -174,9 +174,9 @@ describe('results', () => {
     expect(await fixture.linesOf(done.outputFileId)).toHaveLength(1);
     const deliveries = await fixture.database.query(
       'SELECT id, event_type FROM webhook_deliveries WHERE endpoint_id = $1',
-      [endpoint.endpoint.id],
+      [made!.endpoint.id],
     );
-    await deleteEndpoint(fixture.database, tenantId, endpoint.endpoint.id);
+    await deleteEndpoint(fixture.database, tenantId, made!.endpoint.id);
     expect(deliveries).toEqual([{ id: fixture.delivered.at(-1), event_type: 'batch.completed' }]);
   });
 

@@ -14,7 +14,7 @@ export interface WebhookEvent {
 
 const FIND_ENDPOINTS = `
 SELECT id, tenant_id AS "tenantId", url, events FROM webhook_endpoints
-WHERE tenant_id = ANY ($1) AND deleted_at IS NULL AND enabled`;
+WHERE tenant_id = ANY ($1) AND deleted_at IS NULL AND enabled AND events && $2::text[]`;
 
 const INSERT = `
 INSERT INTO webhook_deliveries (id, tenant_id, job_id, event_id, event_type, endpoint_id, url)
@@ -34,7 +34,10 @@ export async function insertDeliveries(
   if (hasDefect('lose-delivery')) return events.map(() => []);
   const endpoints = await transaction.query<{ id: string; tenantId: string; url: string; events: string[] }>(
     FIND_ENDPOINTS,
-    [[...new Set(events.map((event) => event.tenantId))]],
+    [
+      [...new Set(events.map((event) => event.tenantId))],
+      [...new Set(events.map((event) => event.eventType))],
+    ],
   );
   const deliveries = events.map((event) => {
     const wanting = endpoints.filter(

@@ -45,13 +45,14 @@ export async function openLedgerFixture(): Promise<LedgerFixture> {
     database,
     async addEndpoint(tenantId, url) {
       await ensureTenant(database, tenantId);
-      const { endpoint, secret } = await createEndpoint(database, {
+      const made = await createEndpoint(database, {
         tenantId,
         url,
         events: ['job.completed'],
         description: '',
       });
-      return { id: endpoint.id, secret };
+      if (!made) throw new Error('the tenant has too many endpoints');
+      return { id: made.endpoint.id, secret: made.secret };
     },
     async finishJob({ tenantId, output = 'done', url, events = ['job.completed'] }) {
       await ensureTenant(database, tenantId);

@@ -82,7 +82,8 @@ export const webhookPaths: ZodOpenApiPathsObject = {
       operationId: 'rotateWebhookSecret',
       tags,
       summary: 'Give a webhook endpoint a new secret',
-      description: 'For a day deliveries carry two signatures, by the new secret and by the old one.',
+      description:
+        'For a day deliveries carry one signature more, by the secret that was replaced. At most five replaced ones sign at a time.',
       requestParams: { path: endpointPath },
       responses: {
         '200': jsonAnswer('The endpoint, with its new secret.', webhookEndpointSchema),
@@ -151,7 +152,7 @@ export const webhookMessages: ZodOpenApiPathsObject = {
           'webhook-timestamp': z.string(),
           'webhook-signature': z
             .string()
-            .meta({ description: '`v1,<base64>`, two of them during a rotation.' }),
+            .meta({ description: '`v1,<base64>`, one more for a day after each rotation.' }),
         }),
       },
       requestBody: { content: { 'application/json': { schema: webhookBodySchema } } },

@@ -91,6 +91,7 @@ beforeEach(async () => {
 interface Called {
   status: number;
   location: string | null;
+  retryAfter: string | null;
   body: unknown;
 }
 
@@ -104,6 +105,7 @@ async function call(method: string, path: string, body?: unknown, tenant = tenan
   return {
     status: response.status,
     location: response.headers.get('location'),
+    retryAfter: response.headers.get('retry-after'),
     body: text === '' ? null : (JSON.parse(text) as unknown),
   };
 }
@@ -237,6 +239,15 @@ describe('webhook endpoints', () => {
     const hours = (Date.parse(rotated.previous_secret_expires_at!) - Date.now()) / 3_600_000;
     expect(hours).toBeGreaterThan(23.9);
     expect(hours).toBeLessThan(24.1);
+  });
+
+  it('are rotated five times a day; then the answer says when the next time is', async () => {
+    const { id } = await addEndpoint();
+    const rotate = () => call('POST', `/v1/webhook_endpoints/${id}/rotate_secret`);
+    for (let rotation = 1; rotation <= 5; rotation += 1) expect((await rotate()).status).toBe(200);
+    const refused = await rotate();
+    expect(problemOf(refused)).toMatchObject({ status: 429, code: 'rate_limited' });
+    expect(Number(refused.retryAfter)).toBeGreaterThan(23 * 3_600);
   });
 
   it('are refused with the cap when the tenant has 100', async () => {

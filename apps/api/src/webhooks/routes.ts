@@ -96,7 +96,8 @@ export function webhookRoutes(dependencies: WebhookRouteDependencies): Router {
 
   router.post('/v1/webhook_endpoints/:id/rotate_secret', async (request, response) => {
     const rotated = await rotateSecret(database, tenantOf(response), request.params.id, SECRET_OVERLAP_MS);
-    if (!rotated) throw notFound(request);
+    if (rotated.outcome === 'unknown') throw notFound(request);
+    if (rotated.outcome === 'too_often') throw rotatedTooOften(rotated.retryAfterMs);
     response.json(toEndpointObject(rotated.endpoint, rotated.secret));
   });
 
@@ -161,6 +162,14 @@ function tooManyEndpoints(): ProblemError {
   return new ProblemError(
     'validation_failed',
     `The tenant has ${MOST_ENDPOINTS} webhook endpoints, as many as it may have; delete one that is not used.`,
+  );
+}
+
+function rotatedTooOften(retryAfterMs: number): ProblemError {
+  return new ProblemError(
+    'rate_limited',
+    'As many replaced secrets of this endpoint sign as may; it can be rotated again when the first of them has ended.',
+    { retryAfterMs },
   );
 }
 

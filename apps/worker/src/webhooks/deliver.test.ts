@@ -6,6 +6,16 @@ import { useDeliveries, verified } from './testing/use-deliveries.ts';
 
 const deliveries = useDeliveries();
 
+const DAY_MS = 24 * 3_600_000;
+
+/** Gives an endpoint a new secret, which it returns. */
+async function rotate(endpointId: string): Promise<string> {
+  const { database } = deliveries.ledger;
+  const rotated = await rotateSecret(database, deliveries.tenantId, endpointId, DAY_MS);
+  if (rotated.outcome !== 'rotated') throw new Error(rotated.outcome);
+  return rotated.secret;
+}
+
 describe('a delivery', () => {
   it('arrives as the job object in an event that the standardwebhooks package verifies', async () => {
     const { endpoint, jobId, deliveryId } = await deliveries.toEndpoint();
@@ -68,19 +78,14 @@ describe('a delivery', () => {
 
   it('is signed with both secrets after a rotation, and with the new one alone when a day has passed', async () => {
     const { endpoint, deliveryId } = await deliveries.toEndpoint();
-    const rotated = await rotateSecret(
-      deliveries.ledger.database,
-      deliveries.tenantId,
-      endpoint.id,
-      24 * 3_600_000,
-    );
+    const rotated = await rotate(endpoint.id);
     await deliverWebhook(deliveries.dependencies(), deliveryId);
     const [first] = deliveries.receiver.arrivals;
     expect(first!.headers['webhook-signature']!.split(' ')).toHaveLength(2);
-    expect(verified(first!, endpoint.secret).id).toBe(verified(first!, rotated!.secret).id);
+    expect(verified(first!, endpoint.secret).id).toBe(verified(first!, rotated).id);
     const client = new OpenAI({ apiKey: 'sk-test' });
     await client.webhooks.unwrap(first!.body, first!.headers, endpoint.secret);
-    await client.webhooks.unwrap(first!.body, first!.headers, rotated!.secret);
+    await client.webhooks.unwrap(first!.body, first!.headers, rotated);
 
     await deliveries.ledger.database.query(
       `UPDATE webhook_endpoints SET previous_secret_expires_at = now() - interval '1 second' WHERE id = $1`,
@@ -89,8 +94,47 @@ describe('a delivery', () => {
     await redeliver(deliveries.ledger.database, deliveries.tenantId, deliveryId);
     await deliverWebhook(deliveries.dependencies(), deliveryId);
     const [, second] = deliveries.receiver.arrivals;
-    expect(verified(second!, rotated!.secret).id).toBe(verified(first!, rotated!.secret).id);
+    expect(verified(second!, rotated).id).toBe(verified(first!, rotated).id);
     expect(() => verified(second!, endpoint.secret)).toThrow();
+  });
+
+  it('is signed with every secret that was replaced within the day, each for its own time', async () => {
+    const { endpoint, deliveryId } = await deliveries.toEndpoint();
+    const deployed = endpoint.secret;
+    // Rotated again because the answers were lost: the receiver still has the first.
+    const secrets = [
+      deployed,
+      await rotate(endpoint.id),
+      await rotate(endpoint.id),
+      await rotate(endpoint.id),
+    ];
+    await deliverWebhook(deliveries.dependencies(), deliveryId);
+    const [first] = deliveries.receiver.arrivals;
+    expect(first!.headers['webhook-signature']!.split(' ')).toHaveLength(4);
+    for (const secret of secrets) verified(first!, secret);
+    await new OpenAI({ apiKey: 'sk-test' }).webhooks.unwrap(first!.body, first!.headers, deployed);
+
+    await deliveries.ledger.database.query(
+      `UPDATE webhook_endpoints SET older_secrets_expire_at[1] = now() - interval '1 second' WHERE id = $1`,
+      [endpoint.id],
+    );
+    secrets.push(await rotate(endpoint.id));
+    await redeliver(deliveries.ledger.database, deliveries.tenantId, deliveryId);
+    await deliverWebhook(deliveries.dependencies(), deliveryId);
+    const [, second] = deliveries.receiver.arrivals;
+    expect(() => verified(second!, deployed)).toThrow();
+    for (const secret of secrets.slice(1)) verified(second!, secret);
+  });
+
+  it('keeps the signature of the oldest secret however often the endpoint is rotated', async () => {
+    const { endpoint, deliveryId } = await deliveries.toEndpoint();
+    for (let rotation = 1; rotation <= 5; rotation += 1) await rotate(endpoint.id);
+    const refused = await rotateSecret(deliveries.ledger.database, deliveries.tenantId, endpoint.id, DAY_MS);
+    expect(refused).toEqual({ outcome: 'too_often', retryAfterMs: expect.any(Number) as number });
+    await deliverWebhook(deliveries.dependencies(), deliveryId);
+    const [arrival] = deliveries.receiver.arrivals;
+    expect(arrival!.headers['webhook-signature']!.split(' ')).toHaveLength(6);
+    verified(arrival!, endpoint.secret);
   });
 
   it('over 20 kB names the job only and says that it is thin', async () => {

@@ -2,6 +2,7 @@ import type { EndpointEventType } from '@millrace/contracts';
 import type { Database, Queryable } from '../database.ts';
 import { findJob } from '../jobs/find-job.ts';
 import type { JobRecord } from '../jobs/job-row.ts';
+import { earlierSecrets } from './endpoint-row.ts';
 
 /** A delivery that the caller now holds until its lease runs out, with all it needs to send it. */
 export interface ClaimedDelivery {
@@ -35,7 +36,8 @@ WITH due AS (
   FOR NO KEY UPDATE
 ), receiver AS (
   SELECT due.id, coalesce(j.request_id, b.request_id) AS request_id, t.webhook_secret, e.url, e.secret,
-    CASE WHEN e.previous_secret_expires_at > now() THEN e.previous_secret END AS previous_secret,
+    ARRAY(SELECT earlier.secret FROM ${earlierSecrets}
+      WHERE earlier.expires_at > now() ORDER BY earlier.expires_at DESC) AS earlier_secrets,
     due.endpoint_id IS NULL OR (e.enabled AND e.deleted_at IS NULL) AS open,
     e.disabled_reason IS NOT NULL AND e.deleted_at IS NULL AS gave_up
   FROM due LEFT JOIN jobs j ON j.id = due.job_id LEFT JOIN client_batches b ON b.id = due.client_batch_id
@@ -50,7 +52,7 @@ UPDATE webhook_deliveries d SET
   wake_count = 0, fence = d.fence + 1, url = coalesce(r.url, d.url)
 FROM receiver r WHERE d.id = r.id
 RETURNING d.id, d.fence, d.tenant_id, d.job_id, d.client_batch_id, d.event_id, d.event_type, d.created_at, d.endpoint_id, d.url, d.tries,
-  d.tries_before, d.status, r.request_id, coalesce(r.secret, r.webhook_secret) AS secret, r.previous_secret`;
+  d.tries_before, d.status, r.request_id, coalesce(r.secret, r.webhook_secret) AS secret, r.earlier_secrets`;
 
 /**
  * Claims a delivery for `leaseMs`: nobody else may try it before that time has passed, and each claim raises the fence, so
@@ -93,7 +95,7 @@ interface ClaimRow {
   tries_before: number;
   status: string;
   secret: string;
-  previous_secret: string | null;
+  earlier_secrets: string[];
 }
 
 function toClaimedDelivery(row: ClaimRow, about: ClaimedDelivery['about']): ClaimedDelivery {
@@ -107,7 +109,7 @@ function toClaimedDelivery(row: ClaimRow, about: ClaimedDelivery['about']): Clai
     eventAt: row.created_at,
     endpointId: row.endpoint_id,
     url: row.url,
-    secrets: row.previous_secret === null ? [row.secret] : [row.secret, row.previous_secret],
+    secrets: [row.secret, ...row.earlier_secrets],
     tryNumber: row.tries + 1,
     roundTry: row.tries - row.tries_before + 1,
     about,

@@ -16,7 +16,7 @@ export interface EndpointRecord {
   /** The first failed try since the last success. */
   failingSince: number | null;
   createdAt: number;
-  /** Until when the secret before the present one signs too; null when only one signs. */
+  /** Until when the secret before the present one signs too, the last of those replaced to do so; null when only one signs. */
   previousSecretExpiresAt: number | null;
 }
 
@@ -25,6 +25,10 @@ export const endpointColumns = `id, tenant_id AS "tenantId", url, events, descri
   disabled_reason AS "disabledReason", consecutive_failures AS "consecutiveFailures", failing_since AS "failingSince",
   created_at AS "createdAt",
   CASE WHEN previous_secret_expires_at > now() THEN previous_secret_expires_at END AS "previousSecretExpiresAt"`;
+
+/** The secrets that were replaced, as a table `earlier (secret, expires_at)` for a FROM beside `webhook_endpoints`. */
+export const earlierSecrets = `unnest(older_secrets || previous_secret,
+  older_secrets_expire_at || previous_secret_expires_at) AS earlier (secret, expires_at)`;
 
 /** A row of {@link endpointColumns} as the driver gives it. */
 export interface EndpointRow extends Omit<EndpointRecord, 'events'> {

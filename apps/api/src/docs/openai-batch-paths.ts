@@ -20,7 +20,7 @@ const batchPath = z.object({ id: z.string().meta({ description: 'A batch’s id,
 const EVERYWHERE = {
   '401': '`invalid_api_key`: no valid key was given.',
   '403': '`insufficient_scope`: the key lacks the scope `jobs`.',
-  '429': '`rate_limit_exceeded`: too many requests; for a new batch also `queue_full`.',
+  '429': '`rate_limit_exceeded`: too many requests, or uploads at a time; for a new batch also `queue_full`.',
   '500': '`internal_error`: something went wrong on our side.',
   '503': '`ledger_unavailable`, `file_store_unavailable` or `shutting_down`: send it again.',
 } as const;

@@ -8,7 +8,7 @@ import { contextOf, identityOf } from '../http/request-context.ts';
 import { OpenAiError } from './openai-error.ts';
 import { toFileObject, toPage } from './openai-objects.ts';
 import { fileListQuerySchema } from './openai-schemas.ts';
-import { uploadFile } from './upload-file.ts';
+import { createUploadFile } from './upload-file.ts';
 import type { UploadDependencies } from './upload-file.ts';
 
 /** What {@link fileRoutes} needs. */
@@ -17,13 +17,14 @@ export interface FileRouteDependencies extends UploadDependencies {
   listing: Database;
 }
 
-/** `/v1/files`, as OpenAI has it. They read their bodies themselves: an upload is never held whole. */
+/** `/v1/files`, as OpenAI has it. They read their bodies themselves: an upload is stored while it arrives. */
 export function fileRoutes(dependencies: FileRouteDependencies): Router {
   const { database, listing, blobs } = dependencies;
+  const uploadFile = createUploadFile(dependencies);
   const router = Router();
 
   router.post('/v1/files', async (request, response) => {
-    const file = await uploadFile(dependencies, request, identityOf(response).tenantId);
+    const file = await uploadFile(request, identityOf(response).tenantId);
     contextOf(response).event.bytes_in = file.bytes;
     response.json(toFileObject(file));
   });

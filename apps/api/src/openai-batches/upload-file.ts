@@ -5,7 +5,9 @@ import type { ClientFile, Database } from '@millrace/ledger';
 import type { Request } from 'express';
 import { OpenAiError } from './openai-error.ts';
 import { receiveUpload } from './receive-upload.ts';
-import type { Upload } from './receive-upload.ts';
+import type { Upload as Form } from './receive-upload.ts';
+import { createUploadsUnderWay } from './uploads-under-way.ts';
+import type { UploadUnderWay } from './uploads-under-way.ts';
 
 /** What uploading a file needs. */
 export interface UploadDependencies {
@@ -23,32 +25,69 @@ const FORM_BYTES = 65_536;
 /** As OpenAI's: files of batches are kept for 30 days unless the upload says otherwise. */
 export const BATCH_FILE_LIFE_SECONDS = 30 * 86_400;
 
+/** Receives the body of `POST /v1/files`. */
+export type UploadFile = (request: Request, tenantId: string) => Promise<ClientFile>;
+
 /**
- * `POST /v1/files`: notes the file in the ledger, streams it into the blob store, and makes it visible. What is cut off on
- * the way is found by the note and removed by the scheduler.
+ * `POST /v1/files`: takes a place among the uploads of this process, notes the file in the ledger, streams it into the blob
+ * store, and makes it visible. What is cut off on the way is found by the note and removed by the scheduler.
  */
-export async function uploadFile(
+export function createUploadFile(dependencies: UploadDependencies): UploadFile {
+  const uploads = createUploadsUnderWay();
+  return async (request, tenantId) => {
+    const { socket } = request;
+    const upload = uploads.begin(tenantId, announcedBytes(request));
+    try {
+      return await takeFile(dependencies, {
+        request,
+        upload,
+        bytesUnderWay: () => uploads.bytesOf(tenantId),
+      });
+    } finally {
+      uploads.end(upload);
+      // A pipeline that fails takes the socket from its request and leaves null; whoever logs the request asks it for an address.
+      request.socket = socket;
+    }
+  };
+}
+
+interface Receiving {
+  request: Request;
+  upload: UploadUnderWay;
+  /** Of all uploads of the tenant, this among them. */
+  bytesUnderWay: () => number;
+}
+
+async function takeFile(
   { database, blobs, maxFileBytes, maxTenantBytes }: UploadDependencies,
-  request: Request,
-  tenantId: string,
+  { request, upload, bytesUnderWay }: Receiving,
 ): Promise<ClientFile> {
-  // Decided when the file is whole; here only, so that nobody sends 200 MiB in vain.
-  const announced = Math.max(0, Number(request.headers['content-length'] ?? 0) - FORM_BYTES);
-  if ((await countKeptBytes(database, tenantId)) + announced >= maxTenantBytes)
+  const { tenantId } = upload;
+  const kept = await countKeptBytes(database, tenantId);
+  // Decided by the ledger when the file is whole; here and on the way, so that nothing is stored that has no room.
+  const checkRoom = (): void => {
+    if (kept + bytesUnderWay() <= maxTenantBytes) return;
+    upload.bytes = 0;
     throw overQuota(maxTenantBytes);
+  };
+  checkRoom();
   const id = createId('file');
   await beginFile(database, { id, tenantId, leaseMs: LEASE_MS });
   let stored: ClientFile | null = null;
   try {
-    const upload = await receiveUpload(request, maxFileBytes, (content) => blobs.write(id, content));
-    const { purpose, lifeSeconds } = checkUpload(upload);
+    const form = await receiveUpload(request, maxFileBytes, (content) =>
+      blobs.write(id, counted(content, upload, checkRoom)),
+    );
+    const { purpose, lifeSeconds } = checkForm(form);
+    // The ledger counts it from here on; with both, it would take twice its room from the others.
+    upload.bytes = 0;
     const result = await storeFile(database, {
       id,
       tenantId,
       purpose,
       lifeSeconds,
-      fileName: upload.fileName,
-      bytes: upload.bytes,
+      fileName: form.fileName,
+      bytes: form.bytes,
       mostBytes: maxTenantBytes,
     });
     if (result === 'too_late') throw new OpenAiError(400, 'The upload took too long.', { param: 'file' });
@@ -57,6 +96,26 @@ export async function uploadFile(
     return stored;
   } finally {
     if (!stored) await giveUpFile(database, id).catch(() => undefined);
+  }
+}
+
+/** What the file has at least: one byte where its client does not say how long the form is. */
+function announcedBytes(request: Request): number {
+  return Math.max(1, Number(request.headers['content-length'] ?? 0) - FORM_BYTES);
+}
+
+/** Passes a content on while there is room for what has arrived of it. */
+async function* counted(
+  content: AsyncIterable<Uint8Array>,
+  upload: UploadUnderWay,
+  checkRoom: () => void,
+): AsyncGenerator<Uint8Array, void> {
+  let bytes = 0;
+  for await (const piece of content) {
+    bytes += piece.length;
+    upload.bytes = Math.max(upload.bytes, bytes);
+    checkRoom();
+    yield piece;
   }
 }
 
@@ -70,7 +129,7 @@ function overQuota(maxTenantBytes: number): OpenAiError {
   );
 }
 
-function checkUpload({ fields, fileName, bytes }: Upload): { purpose: string; lifeSeconds: number } {
+function checkForm({ fields, fileName, bytes }: Form): { purpose: string; lifeSeconds: number } {
   const purpose = fields.get('purpose');
   if (purpose === undefined)
     throw new OpenAiError(400, "'purpose' is a required property", { param: 'purpose' });

@@ -159,3 +159,33 @@ describe('the quota', () => {
 function codeOf(error: unknown): unknown {
   return error instanceof OpenAI.APIError ? error.code : error;
 }
+
+describe('a form', () => {
+  it.each(['expires_at', 'expires_after', 'expires_after[days]', 'Purpose', 'file_id'])(
+    'with the field %s is refused by its name',
+    async (name) => {
+      const form = new FormData();
+      form.set('purpose', 'batch');
+      form.set(name, 'batch');
+      form.set('file', new Blob(['x']), 'in.jsonl');
+      const key = await api.createKey('strict', 'jobs');
+      const answer = await fetch(`${api.url}/v1/files`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}` },
+        body: form,
+      });
+      expect([answer.status, await answer.json()]).toEqual([
+        400,
+        {
+          error: {
+            message: `Unknown parameter: '${name}'.`,
+            type: 'invalid_request_error',
+            param: name,
+            code: 'unknown_parameter',
+          },
+        },
+      ]);
+      expect(answer.headers.get('x-should-retry')).toBe('false');
+    },
+  );
+});

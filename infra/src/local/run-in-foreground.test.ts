@@ -92,6 +92,7 @@ test('a second signal kills an app that takes its time', async () => {
   // One Ctrl-C that arrives twice counts once, so this sends until one counts as the second.
   const sendAgain = (): boolean => stack.process.signal('SIGINT') && false;
   await waitFor(() => sendAgain() || !stack.process.isRunning(), {
+    timeoutMs: 15_000,
     intervalMs: 350,
     what: 'the stack to end',
   });

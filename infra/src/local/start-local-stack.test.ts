@@ -122,15 +122,16 @@ test('a killed app and a killed server come back where they were, and it is said
   process.kill(postgres!, 'SIGKILL');
 
   await waitFor(async () => api.restarts === 1 && (await fetch(`${stack.apiUrl}/readyz`)).ok, {
+    timeoutMs: 15_000,
     what: 'the API to be back at its address',
   });
   const areBack = (): boolean =>
     ['Redis', 'PostgreSQL'].every((name) => lines.join('\n').includes(`${name} runs again`));
-  await waitFor(areBack, { timeoutMs: 10_000, what: 'the servers to be back' });
+  await waitFor(areBack, { timeoutMs: 15_000, what: 'the servers to be back' });
   expect(lines.join('\n')).toMatch(/local: api \(process \d+\) ended unexpectedly: SIGKILL/);
   expect((await environmentOf(stack.apiUrl)).REDIS_URL).toBe(stack.redisUrl);
   expect(stack.serverPids().redis).not.toBe(redis);
-});
+}, 60_000);
 
 test('an app that cannot start ends the start with its last words, and nothing is left', async () => {
   await expect(start({ environment: { STAND_IN_FAILS: 'worker' } })).rejects.toThrow(

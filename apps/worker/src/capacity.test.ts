@@ -86,11 +86,11 @@ describe('a pool', () => {
     expect(await limit()).toBe(600);
     const id = await worker.submit({ type: 'call', model: 'openai/gpt-5.6-sol', prompt: 'Say yes.' });
     expect(await worker.ended(id)).toMatchObject({ status: 'completed', calls: 1 });
-    expect(await limit()).toBe(300);
+    await waitFor(async () => (await limit()) === 300, { what: 'the limit that was told' });
   });
 
   it('that is closed, with a hundred steps in it, holds up no call of another', async () => {
-    await book.park('parked', 20_000);
+    await book.park('parked', 60_000);
     const [waiting] = await Promise.all([
       submitMany('openai/gpt-6.2-sol', 100),
       // Another that comes with them, when their steps are placed and looked at for the first time.
@@ -102,12 +102,14 @@ describe('a pool', () => {
     }
     expect(callsOf('gpt-6.2-sol')).toEqual([]);
     expect(await book.parkedFor('parked')).toBeGreaterThan(0);
+    // The others need not wait for the end of the minute.
+    await worker.redis.del(worker.names.parked('parked'));
     expect(await worker.ended(waiting, 60_000)).toMatchObject({ status: 'completed', calls: 100 });
   }, 90_000);
 
   it('whose places are taken lets five hundred calls wait without a loop over them, and calls the next when there is room', async () => {
     const holder = await worker.submit({
-      ...{ type: 'call', model: 'openai/gpt-6-sol', prompt: '[[sim:latency=15000]] [[sim:reply=last]]' },
+      ...{ type: 'call', model: 'openai/gpt-6-sol', prompt: '[[sim:latency=40000]] [[sim:reply=last]]' },
     });
     await waitFor(() => callsOf('gpt-6-sol').length === 1, { what: 'the place to be taken' });
     const waiting = await submitMany('openai/gpt-6-sol', 500);
@@ -115,7 +117,7 @@ describe('a pool', () => {
     await expectRest('full', waiting);
     expect(callsOf('gpt-6-sol')).toMatchObject([{ end: null }]);
 
-    await worker.ended(holder, 30_000);
+    await worker.ended(holder, 60_000);
     const endedAt = Date.parse(callsOf('gpt-6-sol')[0]!.end!.at);
     await waitFor(() => callsOf('gpt-6-sol').length > 1, { what: 'the next call', timeoutMs: 15_000 });
     const emptyMs = Date.parse(callsOf('gpt-6-sol')[1]!.at) - endedAt;
@@ -124,7 +126,7 @@ describe('a pool', () => {
     expect(emptyMs).toBeLessThan(10_000);
     await cancelJob(worker.database, testTenant, waiting);
     await worker.ended(waiting);
-  }, 90_000);
+  }, 120_000);
 
   it('whose minute is spent lets five hundred calls wait without a loop over them, and calls one when it may', async () => {
     const waiting = await submitMany('openai/gpt-6.1-terra', 500);
@@ -192,11 +194,11 @@ async function placed(jobId: string, count: number): Promise<void> {
   await waitFor(async () => (await steps()) >= count, { timeoutMs: 20_000, what: 'its steps to be placed' });
 }
 
-/** Submits a call and expects it to end at once. */
+/** Submits a call and expects it to end long before a pool that is closed for a minute opens. */
 async function quickly(submit: () => Promise<string>): Promise<void> {
   const startedAt = performance.now();
   expect(await worker.ended(await submit())).toMatchObject({ status: 'completed', calls: 1 });
-  expect(performance.now() - startedAt).toBeLessThan(2_000);
+  expect(performance.now() - startedAt).toBeLessThan(6_000);
 }
 
 /** How often steps of a job were claimed: each claim has a fence of its own. */

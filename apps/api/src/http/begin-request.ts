@@ -18,13 +18,15 @@ export interface BeginOptions {
 export function beginRequest(options: BeginOptions) {
   return (request: Request, response: Response, next: NextFunction): void => {
     const startedAt = performance.now();
+    // Later there may be no socket any more: a pipeline that fails takes it from its request.
+    const remoteAddress = request.socket.remoteAddress;
     const given = request.headers['x-request-id'];
     const requestId = typeof given === 'string' && WELL_FORMED.test(given) ? given : `req_${randomUUID()}`;
     const context: RequestContext = { requestId, event: {} };
     Object.assign(response.locals, context);
     response.setHeader('x-request-id', requestId);
     response.once('close', () => {
-      endRequest(options, request, response, startedAt);
+      endRequest(options, { request, response, startedAt, remoteAddress });
     });
     next();
   };
@@ -35,8 +37,12 @@ const WELL_FORMED = /^[A-Za-z0-9._:/+=@-]{1,128}$/;
 /** Routes that are asked every few seconds by machines: their events are for debugging. */
 const QUIET = new Set(['/livez', '/readyz', '/metrics', '/internal/scaling']);
 
-function endRequest(options: BeginOptions, request: Request, response: Response, startedAt: number): void {
+function endRequest(
+  options: BeginOptions,
+  begun: { request: Request; response: Response; startedAt: number; remoteAddress: string | undefined },
+): void {
   const { log, metrics } = options;
+  const { request, response, startedAt, remoteAddress } = begun;
   const durationMs = performance.now() - startedAt;
   const { requestId, auth, event } = response.locals as RequestContext;
   const route = routeOf(options, request);
@@ -57,7 +63,7 @@ function endRequest(options: BeginOptions, request: Request, response: Response,
       key_id: auth?.keyId,
       bytes_in: Number(request.headers['content-length'] ?? 0),
       bytes_out: Number(response.getHeader('content-length') ?? 0),
-      remote_address: request.socket.remoteAddress,
+      remote_address: remoteAddress,
       ...event,
     },
     hasDefect('log-keys') ? `request by ${request.headers.authorization}` : 'request',

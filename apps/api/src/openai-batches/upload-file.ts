@@ -37,7 +37,6 @@ export type UploadFile = (request: Request, tenantId: string) => Promise<ClientF
 export function createUploadFile(dependencies: UploadDependencies): UploadFile {
   const uploads = createUploadsUnderWay();
   return async (request, tenantId) => {
-    const { socket } = request;
     const upload = uploads.begin(tenantId, announcedBytes(request));
     try {
       return await takeFile(dependencies, {
@@ -47,8 +46,6 @@ export function createUploadFile(dependencies: UploadDependencies): UploadFile {
       });
     } finally {
       uploads.end(upload);
-      // A pipeline that fails takes the socket from its request and leaves null; whoever logs the request asks it for an address.
-      request.socket = socket;
     }
   };
 }

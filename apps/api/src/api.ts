@@ -235,7 +235,7 @@ export function createApi(
       port: setting.MILLRACE_PORT,
       graceMs: setting.MILLRACE_SHUTDOWN_GRACE,
       handle: app,
-      isUpload: (request) => request.method === 'POST' && request.url === '/v1/files',
+      isUpload: ({ method, url = '' }) => method === 'POST' && /^\/v1\/files\/?(\?|$)/i.test(url),
       onListening: (url) => announce(log, { url }, 'listening'),
       stopping,
     }),

@@ -199,7 +199,7 @@ describe('cancelling', () => {
     });
     // A lease that nobody gives back would last for eight to twelve seconds more.
     await waitFor(async () => (await book.read('limited'))?.underWay === 0, {
-      timeoutMs: 4_000,
+      timeoutMs: 3_000,
       intervalMs: 20,
       what: 'its place to be free',
     });

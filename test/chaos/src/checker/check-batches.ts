@@ -1,7 +1,7 @@
 import type { ApiStep, Evidence } from '../observer/evidence.ts';
 import type { ProviderCall } from '../observer/journals.ts';
 import type { Finding } from './check.ts';
-import { isExplained } from './explained-by.ts';
+import { isInterfered } from './explained-by.ts';
 
 /**
  * I15. No step is a line of two provider batches that were both answered, unless it is marked ambiguous; each line that the
@@ -41,7 +41,7 @@ function checkStep(
   if (lines.length > 0 && recorded > 1 && !step.ambiguous) {
     findings.push({ about: name, what: `its line was recorded ${recorded} times` });
   }
-  const ends = ['completed', 'failed', 'cancelled', ...(isExplained(lines, faults) ? ['ambiguous'] : [])];
+  const ends = ['completed', 'failed', 'cancelled', ...(isInterfered(lines, faults) ? ['ambiguous'] : [])];
   for (const line of lines) {
     const attempt = step.attempts.find((each) => each.request_tag === line.stepId);
     const hasEnd = line.end !== null && line.end.status !== null;

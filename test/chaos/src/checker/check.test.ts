@@ -233,6 +233,16 @@ const mistakes: [string, string, Spoil][] = [
   ],
   [
     'I15',
+    'a refused line counts as lost, and only its refusal could explain it',
+    (run) => {
+      const refused = { ...run.provider[0]!.end!, finished: false, status: 400, fault: 'bad_request' };
+      run.provider[0] = { ...run.provider[0]!, method: 'BATCH', batchId: 'batch_1', end: refused };
+      run.jobs[0]!.steps[0]!.ambiguous = true;
+      run.jobs[0]!.steps[0]!.attempts[0]!.status = 'ambiguous';
+    },
+  ],
+  [
+    'I15',
     'a batch has a line that nobody knows',
     (run) =>
       run.provider.push({ ...providerCall(3, 'first', 2), method: 'BATCH', batchId: 'batch_1', step: null }),

@@ -60,16 +60,18 @@ const stepOf = ({ pool, target }: Room, more: Partial<ClaimedStep> = {}): Claime
     ...{ targetAttempts: 0, createdAt: Date.now(), request: {}, lane: 'realtime' },
     ...more,
   }) as unknown as ClaimedStep;
-const ask = (room: Room, more: Partial<ClaimedStep> = {}) => {
+const ask = (room: Room, more: Partial<ClaimedStep> = {}, place?: number) => {
   const step = stepOf(room, more);
   const held = { step, signal: new AbortController().signal, release: () => undefined };
-  return obtainPermit(room.dependencies, held, prepared);
+  return obtainPermit(room.dependencies, held, prepared, place);
 };
 async function mustGet(room: Room, more: Partial<ClaimedStep> = {}): Promise<Permit> {
   const permit = await ask(room, more);
   if (!('booking' in permit)) throw new Error(JSON.stringify(permit));
   return permit;
 }
+const departureOf = (permit: Awaited<ReturnType<typeof ask>>): number =>
+  ('booking' in permit && permit.booking?.departsAt) || Infinity;
 const aborted = (arrivedBy: number | undefined): Sending => ({
   judged: {
     happening: { kind: 'aborted', reason: 'cancelled' },
@@ -103,6 +105,24 @@ describe('a step for which all places are taken', () => {
     const room = open({ concurrency: 1 });
     await mustGet(room);
     expect(await ask(room)).toMatchObject({ kind: 'must_wait' });
+  });
+});
+
+describe('a step that is taken before one of an earlier place', () => {
+  it('waits in its slot until the other has booked, when the pool had no room for the other before', async () => {
+    const room = open({ requests: 60 });
+    const before = Array.from({ length: 6 }, (_, index) => ask(room, { key: `before ${index}` }));
+    await waitFor(() => room.pauses.length > 0, { what: 'the pool to be full' });
+    const refused = await ask(room, { key: 'early' }, 20);
+    if (!('kind' in refused) || refused.kind !== 'must_wait') throw new Error(JSON.stringify(refused));
+    expect(refused.keepsTurn).toBe(true);
+    // What is left of the wait then is worth a booking.
+    await pause(refused.delayMs - 1_800);
+    const late = ask(room, { key: 'late' }, 30);
+    await pause(20);
+    const early = ask(room, { key: 'early' }, 20);
+    expect(departureOf(await early)).toBeLessThan(departureOf(await late));
+    await Promise.all(before);
   });
 });
 

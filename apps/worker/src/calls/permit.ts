@@ -68,17 +68,17 @@ const SHORTEST_PAUSE_MS = 50;
 /** When only this call's size or class has no room: for others there is some, and a backlog of its kind must not spin. */
 const OWN_WAIT_PAUSE_MS = 100;
 
-/** A call that must wait this much longer than any call of its pool waits for the pool, and not for its size or class. */
-const POOLS_OWN_WAIT_MS = 200;
-
 /** A place among the calls at a time is waited for with the slot: putting steps off and claiming them again costs more. */
 const PLACE_PATIENCE_MS = 2_000;
+/** Who waits for another's turn is not overtaken by what its worker takes meanwhile; but the other must get a slot. */
+const TURN_PAUSE_MS = 50;
 
 /** Asks breaker, retry budget and book, in this order, and takes nothing from any of them if one says no. */
 export async function obtainPermit(
   dependencies: PermitDependencies,
   held: HeldClaim,
   prepared: PreparedCall,
+  place?: number,
 ): Promise<Permit | Happening> {
   const { capacity, breakers, router, estimator, retryBudget, random } = dependencies;
   const { step, signal } = held;
@@ -97,26 +97,30 @@ export async function obtainPermit(
   const { maxOutputTokens } = prepared.call;
   const likeness = likenessOf(step, maxOutputTokens);
   const expectedOutputTokens = await estimator.estimate(likeness, maxOutputTokens);
-  const reservation = await reservePlace(dependencies, held, {
-    inputTokens: prepared.inputTokens,
-    inputCharacters: prepared.inputCharacters,
-    maxOutputTokens,
-    expectedOutputTokens,
-    expectedDurationMs: dependencies.usualDurationMs(step.target),
-  });
+  const reservation = await reservePlace(
+    dependencies,
+    held,
+    {
+      inputTokens: prepared.inputTokens,
+      inputCharacters: prepared.inputCharacters,
+      maxOutputTokens,
+      expectedOutputTokens,
+      expectedDurationMs: dependencies.usualDurationMs(step.target),
+    },
+    place,
+  );
   if (reservation.verdict !== 'leave') {
     if (early === 'probe') await breakers.release(step.target);
     if (isRetry) retryBudget.refund(step.target);
     if (reservation.verdict === 'aborted') return { kind: 'aborted', reason: signal.reason as AbortReason };
     if (reservation.verdict === 'too_large') return { ...reservation, kind: 'too_large' };
-    const { waitMs, poolWaitMs, reason } = reservation;
+    const { waitMs, poolWaitMs, reason, keepsTurn } = reservation;
     const leastMs = poolWaitMs < waitMs ? OWN_WAIT_PAUSE_MS : SHORTEST_PAUSE_MS;
     const pauseMs = Math.max(leastMs, poolWaitMs - PAUSE_LEAD_MS);
     const mostMs = reason === 'parked' ? LONGEST_PARKED_PAUSE_MS : LONGEST_PAUSE_MS;
     dependencies.pausePool(step.pool, Math.min(mostMs, pauseMs));
     // The pause makes it wait already. Behind a delay of its own it would let others of its tenant be handed out meanwhile, and
     // all of them would go before newcomers.
-    const keepsTurn = reason !== 'parked' && waitMs - poolWaitMs <= POOLS_OWN_WAIT_MS;
     return { kind: 'must_wait', delayMs: waitMs + random() * 250, keepsTurn };
   }
   const { booking } = reservation;
@@ -130,20 +134,31 @@ export async function obtainPermit(
   return { booking, verdict, likeness, expectedOutputTokens, isHurried, isRetry };
 }
 
-/** Books the call; while all places are taken, tries again for as long as it would wait with a booking. */
+/** Books the call; while all places are taken or it is another's turn, tries again for as long as it would wait with a booking. */
 async function reservePlace(
   { capacity, pausePool, pause, now, monotonicNow }: PermitDependencies,
   { step, signal }: HeldClaim,
   size: CallSize,
+  place: number | undefined,
 ): Promise<Reservation> {
   const until = monotonicNow() + PLACE_PATIENCE_MS;
+  let hasPaused = false;
   for (;;) {
     const caller = { name: `${step.jobId}/${step.key}`, ageMs: Math.max(0, now() - step.createdAt) };
-    const reservation = await capacity.reserve(step.pool, size, { signal, priority: step.priority, caller });
-    if (reservation.verdict !== 'wait' || reservation.reason !== 'concurrency') return reservation;
+    const reservation = await capacity.reserve(step.pool, size, {
+      signal,
+      priority: step.priority,
+      caller,
+      place,
+    });
+    if (reservation.verdict !== 'wait') return reservation;
+    const isForTurn = reservation.reason === 'turn';
+    if (!isForTurn && reservation.reason !== 'concurrency') return reservation;
     if (monotonicNow() + reservation.waitMs > until) return reservation;
     // Those who wait here already take what becomes free.
-    pausePool(step.pool, reservation.waitMs);
+    if (!isForTurn) pausePool(step.pool, reservation.waitMs);
+    else if (!hasPaused) pausePool(step.pool, TURN_PAUSE_MS);
+    hasPaused = true;
     await pause(reservation.waitMs);
     if (signal.aborted) return { verdict: 'aborted' };
   }

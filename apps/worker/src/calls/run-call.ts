@@ -65,7 +65,7 @@ export async function runCall(
   const claimedAt = dependencies.now();
   const held = dependencies.claims.hold(step);
   try {
-    const passage = await attemptOrHandBack(dependencies, held);
+    const passage = await attemptOrHandBack(dependencies, held, place);
     if (passage.sentAt !== null) crashPoint('call.after-answer', step.jobId);
     const decided = decideOutcome(
       passage.happening,
@@ -100,9 +100,13 @@ const WAIT_FOR_OTHER_CALLS_MS = 1_000;
  * While the ledger cannot say that a call may leave, none does: the step is handed back, so that the ledger's trouble is
  * not taken for the death of this worker.
  */
-async function attemptOrHandBack(dependencies: RunCallDependencies, held: HeldClaim): Promise<Passage> {
+async function attemptOrHandBack(
+  dependencies: RunCallDependencies,
+  held: HeldClaim,
+  place: number | undefined,
+): Promise<Passage> {
   try {
-    return await attemptCall(dependencies, held);
+    return await attemptCall(dependencies, held, place);
   } catch (error) {
     if (!(error instanceof LedgerUnavailable)) throw error;
     dependencies.onError(error);
@@ -115,7 +119,11 @@ function unsent(happening: Happening): Passage {
   return { happening, attempt: null, ...never, purpose: 'answer', estimatedInputTokens: null };
 }
 
-async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): Promise<Passage> {
+async function attemptCall(
+  dependencies: RunCallDependencies,
+  held: HeldClaim,
+  place: number | undefined,
+): Promise<Passage> {
   const { step } = held;
   if (step.lostAnswer && step.ambiguousPolicy === 'hold') return unsent({ kind: 'lost_answer' });
   if (step.deaths >= dependencies.policy.maxDeaths) return unsent({ kind: 'deadly' });
@@ -136,7 +144,7 @@ async function attemptCall(dependencies: RunCallDependencies, held: HeldClaim): 
   const capped = step.maxCostMicroUsd !== null;
   if (capped && prepared.worstCaseMicroUsd === null) return unsent({ kind: 'unpriced' });
 
-  const permit = await obtainPermit(dependencies, held, prepared);
+  const permit = await obtainPermit(dependencies, held, prepared, place);
   if ('kind' in permit) return unsent(permit);
   if (permit.verdict === 'yes') dependencies.shutPools.noteOpen(step.pool);
   crashPoint('call.after-reserve', step.jobId);

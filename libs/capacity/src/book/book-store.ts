@@ -30,6 +30,8 @@ export interface ReserveRequest {
   /** Name of the call over all its tries, '' for one that does not come back, and for how long it has existed. */
   caller: string;
   ageMs: number;
+  /** Its place in the order of the pool, -1 for one that has none. */
+  place: number;
   /** The process's monotonic clock as the request leaves. */
   asOf: number;
   onHighUse: () => void;
@@ -100,6 +102,7 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
         limits.highUseShare ?? HIGH_USE_SHARE,
         request.caller,
         Math.round(request.ageMs),
+        request.place,
         ...parameters,
       ])) as [string, ...(string | number)[]];
       if (answer[0] === 'wait') {
@@ -109,7 +112,8 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
             verdict: 'wait',
             waitMs: Number(answer[1]),
             poolWaitMs: Number(answer[3]),
-            reason: reason === 'parked' || reason === 'concurrency' ? reason : dimensionOfLetter(reason),
+            reason: isOtherReason(reason) ? reason : dimensionOfLetter(reason),
+            keepsTurn: answer[4] === 1,
           },
           waitMs: 0,
         };
@@ -232,6 +236,12 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
       return toPoolReading(await runScript(redis, readScript, keysOf(pool), parameters), limits);
     },
   };
+}
+
+const otherReasons = ['parked', 'concurrency', 'turn'] as const;
+
+function isOtherReason(reason: string): reason is (typeof otherReasons)[number] {
+  return (otherReasons as readonly string[]).includes(reason);
 }
 
 function parkOf(forMs: number): number {

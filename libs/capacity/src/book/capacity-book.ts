@@ -25,6 +25,11 @@ export interface ReserveOptions {
    * long is then saved room.
    */
   caller?: { name: string; ageMs: number };
+  /**
+   * The caller's place in the order of the pool, lower ones first: when the pool has room again, nobody books before callers of
+   * earlier places whom it had no room for, unless they do not come.
+   */
+  place?: number;
   /** Ends the wait; nothing stays booked. */
   signal?: AbortSignal;
 }
@@ -135,7 +140,7 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
   async function book(
     pool: string,
     size: CallSize,
-    { horizonMs = HORIZON_MS, priority, caller }: ReserveOptions,
+    { horizonMs = HORIZON_MS, priority, caller, place = -1 }: ReserveOptions,
   ): Promise<{ reservation: Reservation; waitMs: number }> {
     const limits = limitsOf(pool);
     const horizon = Math.min(horizonMs, LONGEST_HORIZON_MS);
@@ -153,6 +158,7 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
         outputAfterMs: size.expectedDurationMs ?? 0,
         caller: caller?.name ?? '',
         ageMs: caller?.ageMs ?? 0,
+        place: caller ? place : -1,
         asOf: now(),
         onHighUse: () => hooks.onHighUse?.({ pool }),
       });
@@ -160,7 +166,10 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
       onError(error);
       const { waitMs, reason } = standIn.reserve(pool, amounts, limits, horizon);
       if (waitMs > horizon) {
-        return { reservation: { verdict: 'wait', waitMs, poolWaitMs: waitMs, reason }, waitMs: 0 };
+        return {
+          reservation: { verdict: 'wait', waitMs, poolWaitMs: waitMs, reason, keepsTurn: true },
+          waitMs: 0,
+        };
       }
       return { reservation: { verdict: 'leave' }, waitMs };
     }
@@ -192,7 +201,7 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
       if (isUnlimited(limits)) {
         const waitMs = await parkedFor(pool);
         return waitMs > 0
-          ? { verdict: 'wait', waitMs, poolWaitMs: waitMs, reason: 'parked' }
+          ? { verdict: 'wait', waitMs, poolWaitMs: waitMs, reason: 'parked', keepsTurn: false }
           : { verdict: 'leave' };
       }
       for (let rebookings = 0; ; rebookings += 1) {
@@ -209,7 +218,13 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
         const closedMs = waitMs > 0 ? await closings.closedFor(pool) : 0;
         if (closedMs > 0) {
           await settle(booking, { sent: false });
-          return { verdict: 'wait', waitMs: closedMs, poolWaitMs: closedMs, reason: 'parked' };
+          return {
+            verdict: 'wait',
+            waitMs: closedMs,
+            poolWaitMs: closedMs,
+            reason: 'parked',
+            keepsTurn: false,
+          };
         }
         const lateMs = booking ? now() - booking.departBy : 0;
         if (lateMs <= 0 || rebookings === MOST_REBOOKINGS) return reservation;
@@ -222,9 +237,9 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
       if (isUnlimited(limits)) return parkedFor(pool);
       const share = shareOf(limits, priority);
       const amounts = amountsOf(size, limits);
-      const nobody = { id: '', caller: '', ageMs: 0, horizonMs: -1, outputAfterMs: 0 };
+      const nobody = { id: '', caller: '', ageMs: 0, place: -1, horizonMs: -1, outputAfterMs: 0 };
       const asked = { pool, limits, amounts, share, ...nobody, asOf: now() };
-      const nothingKnown: Reservation = { verdict: 'wait', waitMs: 0, poolWaitMs: 0 };
+      const nothingKnown: Reservation = { verdict: 'wait', waitMs: 0, poolWaitMs: 0, keepsTurn: false };
       const { reservation } = await orElse(store.reserve({ ...asked, onHighUse: () => undefined }), {
         reservation: nothingKnown,
         waitMs: 0,

@@ -2,6 +2,7 @@ import { bookLua } from './book-lua.ts';
 import { othersLua } from './others-lua.ts';
 import { redisScript } from './run-script.ts';
 import { slowDownLua } from './slow-down-lua.ts';
+import { turnsLua } from './turns-lua.ts';
 import { waitersLua } from './waiters-lua.ts';
 
 /**
@@ -23,25 +24,26 @@ import { waitersLua } from './waiters-lua.ts';
  * for that: it is counted beside the long one until it is settled, and keeps its place among the departures (`left`).
  *
  * A call for which smaller ones never leave room saves it up: see {@link waitersLua}. Once it does it may book a twelfth of
- * a window ahead, and its bucket takes it that the room which it waits for was its own.
+ * a window ahead, and its bucket takes it that the room which it waits for was its own. Calls that waited for the pool itself book
+ * in the order of their places: see {@link turnsLua}.
  *
  * A call that is larger than a limit which headers told, but not than the configured one, waits: the pool may hold models of
  * other limits, and what one answer said must not end the calls of all.
  *
  * KEYS: book, window, leases, parked.
  * ARGV: booking id, horizon ms, lease ms, window ms, arrival spread ms, burst ms, calls at a time (-1: any), share of the
- * limits that may be filled, share above which use is high, name of the call over all its tries ('' without one), ms for which it has existed, then for each
- * dimension: name, limit, amount, ms from departure until it counts.
+ * limits that may be filled, share above which use is high, name of the call over all its tries ('' without one), ms for which it has existed,
+ * its place in the order of the pool (-1 without one), then for each dimension: name, limit, amount, ms from departure until it counts.
  *
  * Guarantees: either everything is booked or nothing is (but leases that ran out are dropped). No window of that
  * length holds more than the limit, as long as nobody but the book's callers sends.
  *
- * Returns {'wait', ms, why, ms until a small call with the whole limit could leave}, {'too_large', dimension, limit} or
+ * Returns {'wait', ms, why, ms until a small call with the whole limit could leave, 1 if it waits for nothing else}, {'too_large', dimension, limit} or
  * {'leave', ms, instant, 1 if the domain has been in high use for a window, then for each dimension: name, slice, limit, own
  * use with this call, bucket's debt, corrected by so far, ms in which the pace at which it was charged lets the limit through}.
  */
-export const reserveScript = redisScript(`${bookLua}${othersLua}${slowDownLua}${waitersLua}
-local LEARNED_MS = 15000
+export const reserveScript = redisScript(`${bookLua}${othersLua}${slowDownLua}${turnsLua}${waitersLua}
+local LEARNED_MS, POOLS_OWN_WAIT_MS = 15000, 200
 local book, window, leases = KEYS[1], KEYS[2], KEYS[3]
 local horizon, lease, period = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local span, burst = period + tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -49,7 +51,7 @@ local most, share, high = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]
 local now = clock()
 
 local pause = redis.call('PTTL', KEYS[4])
-if pause > 0 then return {'wait', pause, 'parked', pause} end
+if pause > 0 then return {'wait', pause, 'parked', pause, 0} end
 if most >= 0 then
   redis.call('ZREMRANGEBYSCORE', leases, '-inf', now)
   if redis.call('ZCARD', leases) >= most then
@@ -58,12 +60,12 @@ if most >= 0 then
   if redis.call('ZCARD', leases) >= most then
     local hold = tonumber(redis.call('HGET', book, 'hold') or 2000)
     local wait = math.ceil(math.min(math.max(hold / math.max(most, 1), 20), 1000))
-    return {'wait', wait, 'concurrency', wait}
+    return {'wait', wait, 'concurrency', wait, 1}
   end
 end
 
-local names = {'born', 'hot', 'left', 'large', 'others', 'slow'}
-for i = 12, #ARGV, 4 do names[#names + 1] = ARGV[i] end
+local names = {'born', 'hot', 'left', 'large', 'others', 'slow', 'turns'}
+for i = 13, #ARGV, 4 do names[#names + 1] = ARGV[i] end
 local state = redis.call('HMGET', book, unpack(names))
 if state[3] and tonumber(state[3]) > furthest(now, period) then
   redis.call('DEL', book, window)
@@ -76,6 +78,7 @@ local start = math.max(now, tonumber(state[3]) or now)
 local waiters = openWaiters(state[4], ARGV[10], now, period)
 local mine, saver = waiters.mine, waiters.saver
 local isSaver = mine ~= nil and mine == saver
+local turns, id, place = openTurns(state[7], now), ARGV[10], tonumber(ARGV[12])
 if isSaver and horizon >= 0 then horizon = math.max(horizon, period / 12) end
 
 -- The amount in a slice, false if there is none; reads 16 at a time.
@@ -101,11 +104,11 @@ end
 local function firstSlice(at) return math.floor((at - span) / SLICE) end
 
 local leave, earliest, peers, why, all, want = now, now, now, 'r', {}, {}
-for i = 12, #ARGV, 4 do
-  local d = open(ARGV[i], state[7 + (i - 12) / 4], ARGV[i + 1], now)
+for i = 13, #ARGV, 4 do
+  local d = open(ARGV[i], state[8 + (i - 13) / 4], ARGV[i + 1], now)
   d.amount, d.after, d.read, d.gone = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), {}, {}
   if d.amount > d.configured then return {'too_large', d.name, d.configured} end
-  if d.amount > d.limit then return {'wait', LEARNED_MS, d.name, 0} end
+  if d.amount > d.limit then return {'wait', LEARNED_MS, d.name, 0, 0} end
   want[d.name] = d.amount
   local held = saver and not isSaver and saver.saved[d.name] or 0
   if d.isNew then d.head = firstSlice(now) end
@@ -146,7 +149,17 @@ if leave - now > horizon then
     noteWaiter(waiters, ARGV[10], now - tonumber(ARGV[11]), now, math.min(leave - now, period), want)
     redis.call('HSET', book, 'large', closeWaiters(waiters))
   end
-  return {'wait', leave - now, why, earliest - now}
+  local keepsTurn = leave - earliest <= POOLS_OWN_WAIT_MS
+  if place >= 0 and keepsTurn then
+    noteTurn(turns, id, place, now, earliest)
+    redis.call('HSET', book, closeTurns(turns))
+  elseif place >= 0 and dropTurn(turns, id) then
+    redis.call('HSET', book, closeTurns(turns))
+  end
+  return {'wait', leave - now, why, earliest - now, keepsTurn and 1 or 0}
+end
+if place >= 0 and not isSaver and isTurnOfAnother(turns, id, place) then
+  return {'wait', LOOK_AGAIN_MS, 'turn', LOOK_AGAIN_MS, 1}
 end
 
 local answer, fields, isHot, isNewSlice = {'leave', leave - now, leave, 0}, {}, false, false
@@ -181,6 +194,7 @@ end
 fields[#fields + 1], fields[#fields + 2] = 'left', leave
 if mine then dropWaiter(waiters, now, period, largest) end
 if mine or saver then fields[#fields + 1], fields[#fields + 2] = 'large', closeWaiters(waiters) end
+if place >= 0 and dropTurn(turns, id) then fields[#fields + 1], fields[#fields + 2] = closeTurns(turns) end
 if not state[1] then fields[#fields + 1], fields[#fields + 2] = 'born', born end
 if not isHot then
   if state[2] then redis.call('HDEL', book, 'hot') end

@@ -6,7 +6,7 @@ import type { Situation } from './situation.ts';
 export const longWaitMs = 10_000;
 
 /** So long before the deadline a step looks for a target for the last time, or ends with an error that says why. */
-const LAST_LOOK_MS = 1_000;
+const LAST_LOOK_MS = 2_000;
 
 /** Waiting uses up no attempt. A target that makes a call wait for long is left for one that could take it now. */
 export function decideWait(

@@ -5,7 +5,7 @@ const LAST_LOOK_MS = 50;
 
 /**
  * Waits until `condition` answers something else than false, null or undefined, and answers that. Rejects after
- * `timeoutMs` (5,000) with a message that says `what` was waited for. An error of the condition counts as "not yet"
+ * `timeoutMs` (15,000) with a message that says `what` was waited for. An error of the condition counts as "not yet"
  * and is the cause of that message. Await an event instead wherever there is one.
  *
  * The last look begins after the deadline, when what had arrived by then is read: a process that stood still would blame its
@@ -15,7 +15,7 @@ export async function waitFor<Result>(
   condition: () => Result | Promise<Result>,
   request: { timeoutMs?: number; intervalMs?: number; what: string | (() => string) },
 ): Promise<NonNullable<Exclude<Result, false>>> {
-  const timeoutMs = request.timeoutMs ?? 5_000;
+  const timeoutMs = request.timeoutMs ?? 15_000;
   const deadlineAt = performance.now() + timeoutMs;
   let cause: unknown;
   for (let isLast = false; ;) {

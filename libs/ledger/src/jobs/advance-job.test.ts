@@ -120,6 +120,31 @@ describe('an advance', () => {
     ]);
   });
 
+  it('that comes late does not take away what was recorded in time', async () => {
+    const finish = (): Promise<AdvanceDecision> =>
+      Promise.resolve({ kind: 'finish', status: 'completed', output: 'paid', error: null });
+    const goOn = (): Promise<AdvanceDecision> =>
+      Promise.resolve({ kind: 'wait', steps: [newStep('b')], abandoned: [] });
+    const recordAndPass = async (passedMs: number, lateMs: number): Promise<string> => {
+      const jobId = await ledger.addJob({ deadlineAt: Date.now() + 60_000 }, ['a']);
+      const [a] = await ledger.claim(jobId, ['a']);
+      await ledger.passTime(passedMs);
+      await recordOutcomes(database, [outcome(a!, completed())]);
+      await ledger.passTime(lateMs);
+      const moved = `finished_at = finished_at - $2 * interval '1 millisecond'`;
+      await database.query(`UPDATE steps SET ${moved} WHERE job_id = $1`, [jobId, lateMs]);
+      return jobId;
+    };
+    const inTime = await recordAndPass(10_000, 60_000);
+    expect(await advanceJob(database, inTime, finish)).toMatchObject({ finished: { status: 'completed' } });
+    expect(await ledger.job(inTime)).toMatchObject({ status: 'completed', error: null });
+    const unfinished = await recordAndPass(10_000, 60_000);
+    expect(await advanceJob(database, unfinished, goOn)).toMatchObject({ finished: { status: 'expired' } });
+    await expect(ledger.step(unfinished, 'b')).rejects.toThrow('there is no b');
+    const tooLate = await recordAndPass(61_000, 0);
+    expect(await advanceJob(database, tooLate, finish)).toMatchObject({ finished: { status: 'expired' } });
+  });
+
   it('of a job that has ended or never was does nothing', async () => {
     const jobId = await ledger.addJob();
     await complete(database, jobId);

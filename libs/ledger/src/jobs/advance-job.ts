@@ -51,8 +51,8 @@ WHERE jobs.id = w.id RETURNING jobs.id, steps_open`;
 
 /**
  * Carries jobs on in one transaction: locks them, shows `decide` the recorded steps of each, and writes what it decided:
- * new steps (unique on job and key, so that two advancers do no harm) or the end. A job past its deadline expires without
- * asking; one that waits while no step is open fails. `gone` when a job has ended or does not exist. The results are in
+ * new steps (unique on job and key, so that two advancers do no harm) or the end. A job past its deadline expires, unless the
+ * steps that ended in time are its end: the one that recorded them may have come late to this. One that waits while no step is open fails. `gone` when a job has ended or does not exist. The results are in
  * the order of the ids, which must be distinct; when `decide` throws for one job, nothing is written for any.
  */
 export async function advanceJobs(
@@ -65,7 +65,7 @@ export async function advanceJobs(
     const waits = new Map<LockedJob, AdvanceDecision & { kind: 'wait' }>();
     const endings = new Map<string, Ending>();
     for (const job of jobs) {
-      const decision = job.isLate ? expired() : await decide(job.readState());
+      const decision = job.isLate ? await endLate(job, decide) : await decide(job.readState());
       if (decision.kind === 'finish') endings.set(job.id, decision);
       else waits.set(job, decision);
     }
@@ -116,6 +116,14 @@ type Waits = ReadonlyMap<LockedJob, AdvanceDecision & { kind: 'wait' }>;
 
 function nothing(outcome: AdvanceResult['outcome'], priority: Priority): AdvanceResult {
   return { outcome, priority, steps: [], events: [], deliveryIds: [], abandoned: [], finished: null };
+}
+
+async function endLate(
+  job: LockedJob,
+  decide: (state: JobState) => Promise<AdvanceDecision>,
+): Promise<AdvanceDecision> {
+  const decision = job.endedInTime ? await decide(job.readState()) : null;
+  return decision?.kind === 'finish' ? decision : expired();
 }
 
 function expired(): { kind: 'finish' } & Ending {

@@ -38,7 +38,9 @@ export interface LockedJob {
   isStarted: boolean;
   /** Its deadline has passed. */
   isLate: boolean;
-  /** Parses what is stored, and throws where that is not a plan; nobody asks it of a job that is late. */
+  /** Steps of it have ended, and none after its deadline. */
+  endedInTime: boolean;
+  /** Parses what is stored, and throws where that is not a plan. */
   readState: () => JobState;
 }
 
@@ -49,7 +51,7 @@ SELECT id, priority, lane, content, started_at, deadline_at, deadline_at <= now(
 WHERE id = ANY ($1) AND finished_at IS NULL ORDER BY id FOR NO KEY UPDATE`;
 
 const LOAD_STEPS = `
-SELECT job_id, key, status, output, error, ordinal, mean_logprob FROM steps WHERE job_id = ANY ($1)`;
+SELECT job_id, key, status, output, error, ordinal, mean_logprob, finished_at FROM steps WHERE job_id = ANY ($1)`;
 
 const contentSchema = z.object({
   plan: planNodeSchema,
@@ -74,6 +76,7 @@ export async function lockJobs(transaction: Queryable, jobIds: readonly string[]
     priority: job.priority,
     isStarted: job.started_at !== null,
     isLate: job.late ?? false,
+    endedInTime: endedInTime(job, steps.get(job.id) ?? []),
     readState: () => toState(job, steps.get(job.id) ?? []),
   }));
 }
@@ -99,11 +102,21 @@ interface StepRow {
   error: unknown;
   ordinal: number | null;
   mean_logprob: number | null;
+  finished_at: number | null;
 }
 
 async function loadSteps(transaction: Queryable, jobIds: readonly string[]): Promise<Map<string, StepRow[]>> {
   if (jobIds.length === 0) return new Map();
   return Map.groupBy(await transaction.query<StepRow>(LOAD_STEPS, [jobIds]), (row) => row.job_id);
+}
+
+function endedInTime({ deadline_at: deadlineAt }: JobRow, steps: readonly StepRow[]): boolean {
+  const ends = steps.filter(hasEnded).map((step) => step.finished_at ?? Infinity);
+  return ends.length > 0 && Math.max(...ends) <= (deadlineAt ?? Infinity);
+}
+
+function hasEnded({ status }: StepRow): boolean {
+  return status === 'completed' || status === 'failed';
 }
 
 function toState(job: JobRow, steps: readonly StepRow[]): JobState {

@@ -30,7 +30,7 @@ export async function receiveUpload(
   let fileName = '';
   let writing: Promise<{ bytes: number }> | null = null;
   let tooLarge = false;
-  const errors: { ofForm?: Error; ofWriting?: Error } = {};
+  const errors: { ofForm?: Error; ofWriting?: Error; ofPart?: OpenAiError } = {};
 
   parser.on('field', (name, value) => fields.set(name, value));
   parser.on('file', (name, content, info) => {
@@ -38,6 +38,7 @@ export async function receiveUpload(
     content.on('error', (error) => (errors.ofForm ??= error));
     if (name !== 'file' || writing) {
       content.resume();
+      errors.ofPart ??= superfluous(name);
       return;
     }
     fileName = (info.filename ?? '').replaceAll('\u0000', '').toWellFormed().slice(0, MAX_FILE_NAME);
@@ -67,6 +68,7 @@ export async function receiveUpload(
   }
   if (errors.ofWriting !== undefined) throw errors.ofWriting;
   if (parsed !== null) throw unreadable(parsed.error);
+  if (errors.ofPart !== undefined) throw errors.ofPart;
   if (!written) throw new OpenAiError(400, "'file' is a required property", { param: 'file' });
   return { fields, fileName, bytes: written.bytes };
 }
@@ -77,7 +79,8 @@ function createParser(request: Request, maxBytes: number): busboy.Busboy {
       headers: request.headers,
       defParamCharset: 'utf8',
       limits: {
-        files: 1,
+        // One more than may be, for it is refused by its name.
+        files: 2,
         fileSize: maxBytes,
         fields: MAX_FIELDS,
         fieldSize: MAX_FIELD_BYTES,
@@ -87,6 +90,23 @@ function createParser(request: Request, maxBytes: number): busboy.Busboy {
   } catch (error) {
     throw unreadable(error);
   }
+}
+
+/** A file that would be dropped. The parser gives no name to a part without one. */
+function superfluous(name: string | undefined): OpenAiError {
+  if (name === 'file') {
+    return new OpenAiError(400, "A form has one 'file'; this one has more.", {
+      param: 'file',
+      code: 'invalid_value',
+    });
+  }
+  return unknownParameter(name ?? '');
+}
+
+/** A part that would have no effect. */
+export function unknownParameter(name: string): OpenAiError {
+  const param = name.slice(0, 200);
+  return new OpenAiError(400, `Unknown parameter: '${param}'.`, { param, code: 'unknown_parameter' });
 }
 
 function unreadable(cause: unknown): OpenAiError {

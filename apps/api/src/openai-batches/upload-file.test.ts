@@ -161,6 +161,34 @@ function codeOf(error: unknown): unknown {
 }
 
 describe('a form', () => {
+  it.each([
+    ['file', 1, 'invalid_value'],
+    ['file', 200_000, 'invalid_value'],
+    ['attachment', 1, 'unknown_parameter'],
+  ])(
+    'with a second file, %s of %s bytes, is refused by its name, and nothing of it is kept',
+    async (name, bytes, code) => {
+      const form = new FormData();
+      form.set('purpose', 'batch');
+      form.append('file', new Blob(['x']), 'in.jsonl');
+      form.append(name, new Blob(['y'.repeat(bytes)]), 'more.jsonl');
+      const tenantId = `double-${name}-${bytes}`;
+      const key = await api.createKey(tenantId, 'jobs');
+      const answer = await fetch(`${api.url}/v1/files`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}` },
+        body: form,
+      });
+      expect([answer.status, await answer.json()]).toMatchObject([
+        400,
+        { error: { type: 'invalid_request_error', param: name, code } },
+      ]);
+      expect(answer.headers.get('x-should-retry')).toBe('false');
+      const stored = `SELECT FROM client_files WHERE tenant_id = $1 AND status = 'stored'`;
+      expect(await api.database.query(stored, [tenantId])).toEqual([]);
+    },
+  );
+
   it.each(['expires_at', 'expires_after', 'expires_after[days]', 'Purpose', 'file_id'])(
     'with the field %s is refused by its name',
     async (name) => {

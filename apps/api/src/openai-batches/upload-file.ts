@@ -4,7 +4,7 @@ import { beginFile, countKeptBytes, giveUpFile, storeFile } from '@millrace/ledg
 import type { ClientFile, Database } from '@millrace/ledger';
 import type { Request } from 'express';
 import { OpenAiError } from './openai-error.ts';
-import { receiveUpload } from './receive-upload.ts';
+import { receiveUpload, unknownParameter } from './receive-upload.ts';
 import type { Upload as Form } from './receive-upload.ts';
 import { createUploadsUnderWay } from './uploads-under-way.ts';
 import type { UploadUnderWay } from './uploads-under-way.ts';
@@ -130,10 +130,7 @@ function overQuota(maxTenantBytes: number): OpenAiError {
 
 function checkForm({ fields, fileName, bytes }: Form): { purpose: string; lifeSeconds: number } {
   const unknown = [...fields.keys()].find((name) => !FIELDS.has(name));
-  if (unknown !== undefined) {
-    const name = unknown.slice(0, 200);
-    throw new OpenAiError(400, `Unknown parameter: '${name}'.`, { param: name, code: 'unknown_parameter' });
-  }
+  if (unknown !== undefined) throw unknownParameter(unknown);
   const purpose = fields.get('purpose');
   if (purpose === undefined)
     throw new OpenAiError(400, "'purpose' is a required property", { param: 'purpose' });

@@ -1,4 +1,6 @@
 import type { ClientLineResult } from '@millrace/ledger';
+import { unknownSettings } from './response-settings.ts';
+import type { ResponseSettings } from './response-settings.ts';
 
 /** The body of an answered `/v1/chat/completions` line, as OpenAI writes it. */
 export function toChatCompletion(line: ClientLineResult): object {
@@ -31,7 +33,7 @@ export function toChatCompletion(line: ClientLineResult): object {
 }
 
 /** The body of an answered `/v1/responses` line, as OpenAI writes it. */
-export function toResponse(line: ClientLineResult): object {
+export function toResponse(line: ClientLineResult, settings: ResponseSettings = unknownSettings): object {
   const status = line.truncated ? 'incomplete' : 'completed';
   return {
     id: `resp_${line.jobId}`,
@@ -41,6 +43,9 @@ export function toResponse(line: ClientLineResult): object {
     error: null,
     incomplete_details: line.truncated ? { reason: 'max_output_tokens' } : null,
     model: modelOf(line),
+    ...settings,
+    tools: [],
+    access_programs: null,
     output: [
       {
         type: 'message',
@@ -83,7 +88,10 @@ function toNumbers(vector: unknown): unknown {
   return Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readFloatLE(index * 4));
 }
 
-/** A structured output was parsed and checked; the vendor's clients expect it as the text that it was. */
+/**
+ * The vendor's clients expect a structured output as text. The ledger keeps its checked value only, so this is not the text that
+ * it was: the white space is gone, and whole numbers beyond 2^53 are rounded.
+ */
 function textOf({ output }: ClientLineResult): string {
   return typeof output === 'string' ? output : JSON.stringify(output);
 }

@@ -31,7 +31,14 @@ export const MOST_TEMPERATURE = 2;
 export const MOST_TOP_P = 1;
 
 /** What changes nothing of an answer, whatever its value: who asked, and where the vendor keeps or caches it. */
-export const IDLE = ['user', 'safety_identifier', 'prompt_cache_key', 'store', 'parallel_tool_calls'];
+export const IDLE = [
+  'user',
+  'safety_identifier',
+  'prompt_cache_key',
+  'prompt_cache_retention',
+  'store',
+  'parallel_tool_calls',
+];
 
 /** Values that ask for what happens anyway. */
 const HARMLESS = {

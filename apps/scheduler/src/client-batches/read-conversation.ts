@@ -1,4 +1,5 @@
 import { isFields, readFields, readText, refuseOthers } from './body-fields.ts';
+import type { Fields } from './body-fields.ts';
 import { invalid, unsupported } from './line-problem.ts';
 
 /** What is said in a request: the system's texts as one, and the messages after them. */
@@ -9,16 +10,19 @@ export interface Conversation {
 
 /** How an endpoint writes its messages. */
 interface MessageShape {
-  /** Members of a message besides `role` and `content` that say nothing. */
+  /** Members of a message besides `role` and `content` that are looked at, or say nothing whatever their value. */
+  known: readonly string[];
+  /** Values of other members that say nothing. */
   harmless: Readonly<Record<string, readonly unknown[]>>;
   /** The `type` of a part that is text. */
   textParts: readonly string[];
 }
 
 /** `messages` of Chat Completions. */
-export const chatMessages: MessageShape = { harmless: {}, textParts: ['text'] };
+export const chatMessages: MessageShape = { known: ['name'], harmless: {}, textParts: ['text'] };
 /** `input` of Responses; answers of earlier turns carry their ids. */
 export const responseItems: MessageShape = {
+  known: ['id'],
   harmless: { type: ['message'], status: ['completed'] },
   textParts: ['input_text', 'output_text'],
 };
@@ -36,6 +40,7 @@ export function readConversation(
   if (!Array.isArray(value)) throw invalid(param, 'a list is expected');
   const system = instructions === undefined ? [] : [instructions];
   const messages: Conversation['messages'] = [];
+  const names = new Map<unknown, unknown>();
   for (const [index, each] of (value as unknown[]).entries()) {
     const at = `${param}[${index}]`;
     const message = readFields(each, at);
@@ -46,12 +51,8 @@ export function readConversation(
         `only messages are supported here, not ${message['type'].slice(0, 50)}`,
       );
     }
-    refuseOthers(
-      message,
-      at,
-      ['role', 'content', ...(shape === responseItems ? ['id'] : [])],
-      shape.harmless,
-    );
+    refuseOthers(message, at, ['role', 'content', ...shape.known], shape.harmless);
+    refuseSecondName(names, message, at);
     const content = readContent(message['content'], `${at}.content`, shape);
     switch (message['role']) {
       case 'user':
@@ -69,6 +70,19 @@ export function readConversation(
   }
   if (messages.length === 0) throw invalid(param, 'a message of the user is needed');
   return { system: system.length === 0 ? undefined : system.join('\n\n'), messages };
+}
+
+/**
+ * A name tells participants of the same role apart, and a call has no place for it: it says nothing as long as a role has one
+ * participant.
+ */
+function refuseSecondName(names: Map<unknown, unknown>, { role, name }: Fields, at: string): void {
+  if (name !== undefined && name !== null) readText(name, `${at}.name`);
+  const first = names.has(role) ? names.get(role) : name;
+  if ((first ?? null) !== (name ?? null)) {
+    throw unsupported(`${at}.name`, 'messages of the same role have the same name here, or none');
+  }
+  names.set(role, name);
 }
 
 function readContent(value: unknown, param: string, shape: MessageShape): string {

@@ -41,6 +41,11 @@ describe('an embeddings line', () => {
     });
   });
 
+  it('may say who asks, which changes nothing of a vector', () => {
+    const idle = { user: 'somebody', safety_identifier: 's' };
+    expect(read({ input: 'grain', ...idle })).toEqual(read({ input: 'grain' }));
+  });
+
   it.each([
     [{}, 'missing_required_parameter', 'body.input'],
     [{ input: [] }, 'invalid_value', 'body.input'],
@@ -51,7 +56,7 @@ describe('an embeddings line', () => {
     [{ input: 'a', dimensions: 0 }, 'invalid_value', 'body.dimensions'],
     [{ input: 'a', dimensions: 8_193 }, 'invalid_value', 'body.dimensions'],
     [{ input: 'a', encoding_format: 'int8' }, 'invalid_value', 'body.encoding_format'],
-    [{ input: 'a', user: 'somebody' }, 'unsupported_parameter', 'body.user'],
+    [{ input: 'a', truncate: true }, 'unsupported_parameter', 'body.truncate'],
   ])('is refused for %j', (body, code, param) => {
     let problem: unknown = null;
     try {

@@ -10,6 +10,8 @@ export interface EmbeddingsBody {
 }
 
 const KNOWN = ['model', 'input', 'dimensions', 'encoding_format'];
+/** Who asked: it changes nothing of a vector. */
+const IDLE = ['user', 'safety_identifier'];
 
 /** OpenAI's limit of inputs in one request, and more dimensions than any current model has. */
 const MOST_INPUTS = 2_048;
@@ -17,7 +19,7 @@ const MOST_DIMENSIONS = 8_192;
 
 /** The body of a `/v1/embeddings` line. Throws LineProblem for what an embed node cannot express, lists of tokens first. */
 export function readEmbeddingsBody(body: Fields): EmbeddingsBody {
-  refuseOthers(body, 'body', KNOWN);
+  refuseOthers(body, 'body', [...KNOWN, ...IDLE]);
   const dimensions = readCount(body['dimensions'], 'body.dimensions');
   if (dimensions !== undefined && dimensions > MOST_DIMENSIONS) {
     throw invalid('body.dimensions', `at most ${MOST_DIMENSIONS}`);

@@ -101,10 +101,46 @@ describe('a line', () => {
   });
 
   it('may say who asks and what the vendor should keep, which changes nothing of the answer', () => {
-    const idle = { user: 'u_1', store: true, safety_identifier: 's', prompt_cache_key: 'k' };
+    const keys = { prompt_cache_key: 'k', prompt_cache_retention: '24h' };
+    const idle = { user: 'u_1', store: true, safety_identifier: 's', ...keys };
     const { plan } = chat({ ...idle, parallel_tool_calls: false, tool_choice: 'none' });
     expect(plan).toEqual({ type: 'call', route: 'cheap', messages: [{ role: 'user', content: 'hi' }] });
     expect(respond({ ...idle, parallel_tool_calls: false }).plan).toEqual(plan);
+  });
+
+  it('may name the participants as long as a role has one, which tells nobody apart', () => {
+    const { plan } = chat({
+      messages: [
+        { role: 'system', content: 'Be brief.', name: 'rules' },
+        { role: 'user', content: 'One.', name: 'ann' },
+        { role: 'assistant', content: 'Yes.', name: null },
+        { role: 'user', content: 'Two.', name: 'ann' },
+      ],
+    });
+    expect(plan).toMatchObject({
+      system: 'Be brief.',
+      messages: [
+        { role: 'user', content: 'One.' },
+        { role: 'assistant', content: 'Yes.' },
+        { role: 'user', content: 'Two.' },
+      ],
+    });
+  });
+
+  it('hands the description of its format to the model with the schema', () => {
+    const schema = { type: 'object' };
+    const format = { name: 'verdict', schema, description: 'A verdict.' };
+    const described = { schema: { type: 'object', description: 'A verdict.' }, name: 'verdict' };
+    const asChat = (json_schema: object) => chat({ response_format: { type: 'json_schema', json_schema } });
+    expect(asChat(format).plan).toMatchObject({ output: described });
+    expect(respond({ text: { format: { type: 'json_schema', ...format } } }).plan).toMatchObject({
+      output: described,
+    });
+    const both = { ...format, schema: { ...schema, description: 'Of one case.' } };
+    expect(asChat(both).plan).toMatchObject({
+      output: { schema: { description: 'A verdict.\n\nOf one case.' } },
+    });
+    expect(asChat({ ...format, description: null }).plan).toMatchObject({ output: { schema } });
   });
 
   it('asks for the temperature and the top_p that it names', () => {
@@ -135,7 +171,31 @@ describe('a line', () => {
     [{ messages: [] }, 'body.messages'],
     [{ messages: [{ role: 'user', content: '' }] }, 'body.messages[0].content'],
     [{ messages: [{ role: 'tool', content: 'x' }] }, 'body.messages[0].role'],
-    [{ messages: [{ role: 'user', content: 'x', name: 'n' }] }, 'body.messages[0].name'],
+    [{ messages: [{ role: 'user', content: 'x', name: 7 }] }, 'body.messages[0].name'],
+    [
+      {
+        messages: [
+          { role: 'user', content: 'x', name: 'ann' },
+          { role: 'user', content: 'y', name: 'bob' },
+        ],
+      },
+      'body.messages[1].name',
+    ],
+    [
+      {
+        messages: [
+          { role: 'user', content: 'x', name: 'ann' },
+          { role: 'user', content: 'y' },
+        ],
+      },
+      'body.messages[1].name',
+    ],
+    [{ messages: [{ role: 'user', content: 'x', tool_calls: [{}] }] }, 'body.messages[0].tool_calls'],
+    [{ verbosity: 'low' }, 'body.verbosity'],
+    [
+      { response_format: { type: 'json_schema', json_schema: { name: 'x', schema: {}, description: 7 } } },
+      'body.response_format.json_schema.description',
+    ],
     [
       {
         messages: [

@@ -86,6 +86,17 @@ export function customIdOf(text: string | null, number: number): string {
   }
 }
 
+/** The body of a line that was valid once, null if it is not any more. */
+export function bodyOf(text: string | null): Fields | null {
+  try {
+    const { body } = parseLine(text);
+    return isFields(body) ? body : null;
+  } catch (error) {
+    if (error instanceof LineProblem) return null;
+    throw error;
+  }
+}
+
 function parseLine(text: string | null): Readonly<Record<string, unknown>> {
   if (text === null)
     throw new LineProblem('line_too_large', 'This line is larger than a request may be.', null);

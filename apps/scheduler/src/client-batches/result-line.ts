@@ -1,11 +1,19 @@
 import type { ClientLineResult } from '@millrace/ledger';
 import { toChatCompletion, toEmbeddings, toResponse } from './answer-bodies.ts';
+import type { ResponseSettings } from './response-settings.ts';
 
-/** A line of an output or error file, in OpenAI's format and in pieces: of vectors one at a time. */
-export function* toResultLine(line: ClientLineResult, endpoint: string): Generator<string, void> {
+/**
+ * A line of an output or error file, in OpenAI's format and in pieces: of vectors one at a time. `settings` is for an answered
+ * `/v1/responses` line.
+ */
+export function* toResultLine(
+  line: ClientLineResult,
+  endpoint: string,
+  settings?: ResponseSettings,
+): Generator<string, void> {
   if (!isAnswered(line)) yield toMissingAnswer(line);
   else if (endpoint === '/v1/embeddings') yield* toVectorLine(line);
-  else yield write(line, { status_code: 200, body: toBody(line, endpoint) }, null);
+  else yield write(line, { status_code: 200, body: toBody(line, endpoint, settings) }, null);
 }
 
 function toMissingAnswer(line: ClientLineResult): string {
@@ -35,8 +43,8 @@ export function isAnswered({ status, erased }: ClientLineResult): boolean {
   return status === 'completed' && !erased;
 }
 
-function toBody(line: ClientLineResult, endpoint: string): object {
-  return endpoint === '/v1/responses' ? toResponse(line) : toChatCompletion(line);
+function toBody(line: ClientLineResult, endpoint: string, settings?: ResponseSettings): object {
+  return endpoint === '/v1/responses' ? toResponse(line, settings) : toChatCompletion(line);
 }
 
 /** A line that never became a job: the batch was over before. */
@@ -84,10 +92,19 @@ function write(
   })}\n`;
 }
 
+/**
+ * What the vendor answered with 200 and is no answer here. Sent again it would come to the same and be paid for again, which is
+ * what clients do with a status of 500.
+ */
+const STATUS_OF_CODE: Readonly<Record<string, number>> = {
+  content_refused: 400,
+  output_invalid: 422,
+  output_truncated: 422,
+};
+
 /** What the vendor said, or what it would say. */
 function toRefusal({ error, erased }: ClientLineResult): { status_code: number; body: object } {
-  const status = error?.provider?.status ?? 500;
-  const status_code = status >= 400 && status < 600 ? status : 500;
+  const status_code = statusOf(error);
   return {
     status_code,
     body: {
@@ -99,6 +116,12 @@ function toRefusal({ error, erased }: ClientLineResult): { status_code: number; 
       },
     },
   };
+}
+
+function statusOf(error: ClientLineResult['error']): number {
+  const status = error?.provider?.status ?? 0;
+  if (status >= 400 && status < 600) return status;
+  return STATUS_OF_CODE[error?.code ?? ''] ?? 500;
 }
 
 const NOT_RUN =

@@ -6,6 +6,7 @@ import { beginClientFinalizing, finishClientBatch, readClientResults } from '@mi
 import type { ClientBatch, ClientBatchUsage, ClientLineResult, Database } from '@millrace/ledger';
 import { customIdOf } from './read-line.ts';
 import { readLines } from './read-lines.ts';
+import { createSettingsReader } from './response-settings.ts';
 import { isAnswered, toMissedLine, toResultLine } from './result-line.ts';
 import { Interrupted } from './validate-batch.ts';
 
@@ -89,12 +90,22 @@ async function writeLines(
       await setImmediate();
     }
   }
-  return { id: fileId, ...(await blobs.write(fileId, bytes(first.value))) };
+  try {
+    return { id: fileId, ...(await blobs.write(fileId, bytes(first.value))) };
+  } finally {
+    // A store that fails before it takes any of them would leave what they read from open.
+    await pieces.return();
+  }
 }
 
 async function* outputLines(batch: ClientBatch, options: WriteResultsOptions): AsyncGenerator<string, void> {
-  for await (const line of results(batch, options)) {
-    if (isAnswered(line)) yield* toResultLine(line, batch.endpoint);
+  const settings = batch.endpoint === '/v1/responses' ? createSettingsReader(batch, options) : null;
+  try {
+    for await (const line of results(batch, options)) {
+      if (isAnswered(line)) yield* toResultLine(line, batch.endpoint, await settings?.of(line.line));
+    }
+  } finally {
+    await settings?.close();
   }
 }
 

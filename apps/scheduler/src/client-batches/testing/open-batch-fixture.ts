@@ -44,6 +44,7 @@ export interface BatchFixture {
   /** Ids of its jobs, in the order of the lines. */
   jobs(batchId: string): Promise<string[]>;
   complete(jobId: string, output?: string): Promise<void>;
+  fail(jobId: string): Promise<void>;
   /** The lines of a result file; none when there is no file. */
   linesOf(fileId: string | null): Promise<Record<string, unknown>[]>;
   close(): Promise<void>;
@@ -155,6 +156,14 @@ export async function openBatchFixture(): Promise<BatchFixture> {
         status: 'completed',
         output,
         error: null,
+      }));
+    },
+    async fail(jobId) {
+      await advanceJob(database, jobId, async () => ({
+        kind: 'finish',
+        status: 'failed',
+        output: null,
+        error: { code: 'output_invalid', message: 'it does not fit' },
       }));
     },
     async linesOf(fileId) {

@@ -249,7 +249,7 @@ describe('a claim without an answer', () => {
   it('to a route that is down waits while its deadline allows, and ends with an error that says why', () => {
     const closed: Happening = { kind: 'closed', delayMs: 15_000 };
     expect(decide(closed, { timeLeftMs: 60_000 })).toMatchObject({ kind: 'retry', delayMs: 15_000 });
-    expect(decide(closed, { timeLeftMs: 10_000 })).toMatchObject({ kind: 'retry', delayMs: 9_500 });
+    expect(decide(closed, { timeLeftMs: 10_000 })).toMatchObject({ kind: 'retry', delayMs: 9_000 });
     expect(decide(closed, { timeLeftMs: 500 })).toMatchObject({
       kind: 'fail',
       error: { code: 'providers_unavailable', message: expect.stringContaining('deadline') as string },
@@ -267,6 +267,14 @@ describe('a claim without an answer', () => {
       kind: 'fail',
       error: { code: 'call_too_large', message: expect.stringContaining('4096 tokens') as string },
     });
+    const message = (happening: Happening): string => {
+      const outcome = decide(happening);
+      return outcome.kind === 'fail' ? outcome.error.message : '';
+    };
+    expect(message(tooLarge)).toMatch(/may take 1000 per minute\.$/);
+    expect(message({ ...tooLarge, isLearned: true })).toMatch(
+      /may take 1000 per minute, as its provider has told for minutes\.$/,
+    );
   });
   it('that was cancelled or taken over writes nothing about the step', () => {
     expect(decide({ kind: 'aborted', reason: 'cancelled' }).kind).toBe('drop');

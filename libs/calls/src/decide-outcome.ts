@@ -132,10 +132,11 @@ function decideTooLarge(happening: Happening & { kind: 'too_large' }, situation:
     const reason = 'call_too_large';
     return { kind: 'fall_over', target, reason, countsAttempt: false, gaveUp: true, parkMs: null };
   }
-  const { dimension, limit, requested } = happening;
+  const { dimension, limit, requested, isLearned = false } = happening;
+  const source = isLearned ? ', as its provider has told for minutes' : '';
   return fail(
     'call_too_large',
-    `The call needs ${requested} ${dimension} and ${situation.target} may take ${limit} per minute.`,
+    `The call needs ${requested} ${dimension} and ${situation.target} may take ${limit} per minute${source}.`,
   );
 }
 

@@ -36,8 +36,8 @@ export type Happening =
     }
   /** The target's breaker is open: it is in trouble, as other calls have seen; or it was switched off. */
   | { kind: 'closed'; delayMs: number }
-  /** The call alone is larger than what its pool may send in a minute. */
-  | { kind: 'too_large'; dimension: string; limit: number; requested: number }
+  /** The call alone is larger than what its pool may send in a minute; `isLearned`: as the provider's answers say, not as configured. */
+  | { kind: 'too_large'; dimension: string; limit: number; requested: number; isLearned?: boolean }
   /** It could cost more than is left of the job's cap. */
   | { kind: 'over_cap' }
   /** The job has a cap and nobody knows what the call can cost. */

@@ -20,6 +20,18 @@ const prepare = (target: string, request: Partial<ClaimedStep['request']>) =>
     options,
   )!;
 
+it('says what is charged: at OpenAI the least size of an output, elsewhere and for vectors what was asked for', () => {
+  const embedding = { dimensions: null, encoding: 'base64' as const, single: true };
+  const charged = (target: string, request: Partial<ClaimedStep['request']>) =>
+    prepare(target, request).chargedOutputTokens;
+  expect(charged('openai/gpt-6.2-astra', { maxOutputTokens: 1 })).toBe(16);
+  expect(charged('openai/gpt-6.2-astra', { maxOutputTokens: 17 })).toBe(17);
+  expect(charged('openai/gpt-6.2-astra', {})).toBe(4_096);
+  expect(charged('openai/text-embedding-3-small', { embedding })).toBe(0);
+  expect(charged('anthropic/claude-opus-5-5', { maxOutputTokens: 1 })).toBe(1);
+  expect(charged('openai_compatible/any', { maxOutputTokens: 1 })).toBe(1);
+});
+
 it('prices at OpenAI the output that is sent, which has a least size', () => {
   const worstCaseOf = (maxOutputTokens: number) =>
     prepare('openai/gpt-6.2-astra', { maxOutputTokens }).worstCaseMicroUsd!;

@@ -19,6 +19,8 @@ export interface PreparedCall {
   inputTokens: number;
   /** Length of the prompt. */
   inputCharacters: number;
+  /** The most output that the vendor is asked for, and may charge: a vendor's least size is in it. */
+  chargedOutputTokens: number;
   /** Null when the catalogue has no price for the model: then no cap can be kept. */
   worstCaseMicroUsd: number | null;
   /** What these tokens cost at this target, by the catalogue. */
@@ -64,8 +66,8 @@ export function prepareCall(step: ClaimedStep, options: PrepareOptions): Prepare
   const at = new Date(options.now());
   // What is asked of OpenAI is never less than that.
   const least = provider.kind === 'openai' && !embedding ? smallestOpenaiOutput : 0;
-  const maxOutputTokens = Math.max(least, call.maxOutputTokens);
-  const unsent = { ...priced, inputTokens, maxOutputTokens, tier: null, at };
+  const chargedOutputTokens = Math.max(least, call.maxOutputTokens);
+  const unsent = { ...priced, inputTokens, maxOutputTokens: chargedOutputTokens, tier: null, at };
   const standard = worstCaseMicroUsd(options.catalogue, unsent);
   const batch = worstCaseMicroUsd(options.catalogue, { ...unsent, tier: 'batch' });
   const worstCase = step.lane === 'batch' && batch.known ? batch : standard;
@@ -75,6 +77,7 @@ export function prepareCall(step: ClaimedStep, options: PrepareOptions): Prepare
     purpose: repair === null ? 'answer' : 'repair',
     inputTokens,
     inputCharacters: countCharacters(call),
+    chargedOutputTokens,
     worstCaseMicroUsd: worstCase.known ? worstCase.microUsd : null,
     price: (usage, tier) => costMicroUsd(options.catalogue, { ...priced, usage, tier, at }),
   };

@@ -109,6 +109,7 @@ function unpriced(step: ClaimedStep, { providers }: LaneDependencies): PreparedC
     purpose: 'answer',
     inputTokens: 0,
     inputCharacters: 0,
+    chargedOutputTokens: 0,
     worstCaseMicroUsd: null,
     price,
   };

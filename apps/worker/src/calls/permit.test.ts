@@ -52,6 +52,7 @@ type Room = ReturnType<typeof open>;
 const prepared = {
   inputTokens: 10,
   inputCharacters: 40,
+  chargedOutputTokens: 500,
   call: { maxOutputTokens: 500, timeoutMs: 60_000 },
 } as unknown as PreparedCall;
 const stepOf = ({ pool, target }: Room, more: Partial<ClaimedStep> = {}): ClaimedStep =>
@@ -60,10 +61,10 @@ const stepOf = ({ pool, target }: Room, more: Partial<ClaimedStep> = {}): Claime
     ...{ targetAttempts: 0, createdAt: Date.now(), request: {}, lane: 'realtime' },
     ...more,
   }) as unknown as ClaimedStep;
-const ask = (room: Room, more: Partial<ClaimedStep> = {}, place?: number) => {
+const ask = (room: Room, more: Partial<ClaimedStep> = {}, place?: number, call = prepared) => {
   const step = stepOf(room, more);
   const held = { step, signal: new AbortController().signal, release: () => undefined };
-  return obtainPermit(room.dependencies, held, prepared, place);
+  return obtainPermit(room.dependencies, held, call, place);
 };
 async function mustGet(room: Room, more: Partial<ClaimedStep> = {}): Promise<Permit> {
   const permit = await ask(room, more);
@@ -105,6 +106,33 @@ describe('a step for which all places are taken', () => {
     const room = open({ concurrency: 1 });
     await mustGet(room);
     expect(await ask(room)).toMatchObject({ kind: 'must_wait' });
+  });
+});
+
+describe('a background step', () => {
+  const background = { priority: 'background' as const };
+
+  it('for which only the last places are left gives its slot back, and hardly holds the pool up', async () => {
+    const room = open({ concurrency: 6 });
+    room.dependencies.pause = () => Promise.reject(new Error('it waits in its slot'));
+    for (let calls = 0; calls < 5; calls += 1) await mustGet(room, background);
+    expect(await ask(room, background)).toMatchObject({ kind: 'must_wait', keepsTurn: false });
+    expect(room.pauses).toEqual([100]);
+    await mustGet(room);
+  });
+
+  it('waits there for a moment where many calls are under way, and the pool goes on', async () => {
+    const room = open({ concurrency: 40 });
+    const permits = await Promise.all(Array.from({ length: 36 }, () => mustGet(room, background)));
+    room.dependencies.monotonicNow = () => 0;
+    const waits: number[] = [];
+    room.dependencies.pause = async (ms) => {
+      waits.push(ms);
+      await returnPermit(room.dependencies, stepOf(room), permits[0]!, null);
+    };
+    expect(await ask(room, background)).toMatchObject({ verdict: 'yes' });
+    expect(waits).toEqual([50]);
+    expect(room.pauses).toEqual([]);
   });
 });
 
@@ -153,6 +181,18 @@ describe('what a call is charged', () => {
 });
 
 describe('what a call is booked for', () => {
+  it('is what the provider charges, though less was asked for', async () => {
+    const room = open({ tokens: 1_000, inputTokens: 1_000, outputTokens: 1_000 });
+    const least = { ...prepared, chargedOutputTokens: 16, call: { ...prepared.call, maxOutputTokens: 1 } };
+    const permit = await ask(room, {}, undefined, least);
+    const booked = 'booking' in permit ? (permit.booking?.booked ?? []) : [];
+    expect(booked.map(({ dimension, amount }) => [dimension, amount])).toEqual([
+      ['tokens', 16],
+      ['inputTokens', 10],
+      ['outputTokens', 16],
+    ]);
+  });
+
   it('is what its plan node’s answers stayed below, and the most it may give where little is known', async () => {
     const room = open({ outputTokens: 1_000_000, burstMs: 240_000 });
     const booked = async (more: Partial<ClaimedStep>): Promise<number | undefined> =>

@@ -70,6 +70,8 @@ const OWN_WAIT_PAUSE_MS = 100;
 
 /** A place among the calls at a time is waited for with the slot: putting steps off and claiming them again costs more. */
 const PLACE_PATIENCE_MS = 2_000;
+/** While only the last places are left, which are not for its class: the slot that it waits in is one that others need to take them. */
+const OWN_SHARE_PATIENCE_MS = 100;
 /** Who waits for another's turn is not overtaken by what its worker takes meanwhile; but the other must get a slot. */
 const TURN_PAUSE_MS = 50;
 
@@ -94,7 +96,7 @@ export async function obtainPermit(
     if (early === 'probe') await breakers.release(step.target);
     return { kind: 'must_wait', delayMs: RETRY_WITHOUT_BUDGET_MS * (0.5 + random()) };
   }
-  const { maxOutputTokens } = prepared.call;
+  const { chargedOutputTokens: maxOutputTokens } = prepared;
   const likeness = likenessOf(step, maxOutputTokens);
   const expectedOutputTokens = await estimator.estimate(likeness, maxOutputTokens);
   const reservation = await reservePlace(
@@ -141,7 +143,7 @@ async function reservePlace(
   size: CallSize,
   place: number | undefined,
 ): Promise<Reservation> {
-  const until = monotonicNow() + PLACE_PATIENCE_MS;
+  const since = monotonicNow();
   let hasPaused = false;
   for (;;) {
     const caller = { name: `${step.jobId}/${step.key}`, ageMs: Math.max(0, now() - step.createdAt) };
@@ -154,12 +156,15 @@ async function reservePlace(
     if (reservation.verdict !== 'wait') return reservation;
     const isForTurn = reservation.reason === 'turn';
     if (!isForTurn && reservation.reason !== 'concurrency') return reservation;
-    if (monotonicNow() + reservation.waitMs > until) return reservation;
+    const { waitMs, poolWaitMs } = reservation;
+    const isForOwnShare = poolWaitMs < waitMs;
+    const patienceMs = isForOwnShare ? OWN_SHARE_PATIENCE_MS : PLACE_PATIENCE_MS;
+    if (monotonicNow() + waitMs > since + patienceMs) return reservation;
     // Those who wait here already take what becomes free.
-    if (!isForTurn) pausePool(step.pool, reservation.waitMs);
-    else if (!hasPaused) pausePool(step.pool, TURN_PAUSE_MS);
+    if (!isForTurn && !isForOwnShare) pausePool(step.pool, waitMs);
+    else if (isForTurn && !hasPaused) pausePool(step.pool, TURN_PAUSE_MS);
     hasPaused = true;
-    await pause(reservation.waitMs);
+    await pause(waitMs);
     if (signal.aborted) return { verdict: 'aborted' };
   }
 }

@@ -95,8 +95,7 @@ async function findAdmitting(
     targets.map(async (target) => {
       const prepared = prepareCall({ ...step, target }, dependencies);
       if (!prepared) return Infinity;
-      const { inputTokens, inputCharacters, call } = prepared;
-      const { maxOutputTokens } = call;
+      const { inputTokens, inputCharacters, chargedOutputTokens: maxOutputTokens } = prepared;
       const expectedOutputTokens = await estimator.estimate(
         likenessOf({ ...step, target }, maxOutputTokens),
         maxOutputTokens,

@@ -120,11 +120,9 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
       }
       if (answer[0] === 'too_large') {
         const dimension = dimensionOfLetter(String(answer[1]));
-        const limit = Number(answer[2]);
-        return {
-          reservation: { verdict: 'too_large', dimension, limit, requested: amounts[dimension] ?? 0 },
-          waitMs: 0,
-        };
+        const misfit = { dimension, limit: Number(answer[2]), requested: amounts[dimension] ?? 0 };
+        const told = answer[3] === 1 ? { isLearned: true } : {};
+        return { reservation: { verdict: 'too_large', ...misfit, ...told }, waitMs: 0 };
       }
       const waitMs = Number(answer[1]);
       if (answer[3] === 1) onHighUse();

@@ -1,3 +1,4 @@
+import type { Priority } from '@millrace/contracts';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
 import { waitFor } from '@millrace/test-support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -27,7 +28,8 @@ test('a pool without limits lets calls go unless it is parked', async () => {
 
 test('beyond the horizon nothing is booked and the wait is told', async () => {
   const pool = books.newPool();
-  const book = books.open(pool, { requests: 60, burstMs: 20_000 });
+  const options = createTimeline().bookOptions(books.redis, books.prefix);
+  const book = books.open(pool, { requests: 60, burstMs: 20_000 }, options);
   await mustLeave(book, pool, tiny, 0);
   await mustLeave(book, pool, tiny, 0);
   const reservation = await book.reserve(pool, tiny, { horizonMs: 100 });
@@ -122,6 +124,33 @@ test('background work leaves the last tenth of a limit to the others', async () 
   });
 });
 
+test('background work leaves the last tenth of the calls at a time to the others, and none of a few', async () => {
+  const pool = books.newPool();
+  const book = books.open(pool, { concurrency: 10 });
+  const ask = (priority: Priority) => book.reserve(pool, tiny, { priority });
+  for (let calls = 0; calls < 9; calls += 1) {
+    expect(await ask('background')).toMatchObject({ verdict: 'leave' });
+  }
+  // It waits for its own share: the others need not.
+  const ownWait = { verdict: 'wait', reason: 'concurrency', poolWaitMs: 0, keepsTurn: false };
+  expect(await ask('background')).toMatchObject(ownWait);
+  expect(await ask('standard')).toMatchObject({ verdict: 'leave' });
+  for (const priority of ['standard', 'background'] as const) {
+    const reservation = await ask(priority);
+    expect(reservation).toMatchObject({ verdict: 'wait', reason: 'concurrency', keepsTurn: true });
+    expect('poolWaitMs' in reservation && reservation.poolWaitMs).toBeGreaterThan(0);
+  }
+  for (const concurrency of [1, 2, 5]) {
+    const small = books.newPool();
+    const few = books.open(small, { concurrency });
+    const askFew = () => few.reserve(small, tiny, { priority: 'background' });
+    for (let calls = 0; calls < concurrency; calls += 1) {
+      expect(await askFew()).toMatchObject({ verdict: 'leave' });
+    }
+    expect(await askFew()).toMatchObject({ verdict: 'wait' });
+  }
+});
+
 test('a wait that is aborted gives its place back', async () => {
   const pool = books.newPool();
   const book = books.open(pool, { requests: 60, burstMs: 20_000 });
@@ -157,9 +186,10 @@ test('a wait that ends too late is booked anew', async () => {
 test('a book that Redis has lost starts without a burst', async () => {
   const pool = books.newPool();
   const limits = { requests: 600, burstMs: 240_000 };
-  const book = books.open(pool, limits);
+  const { clock, bookOptions } = createTimeline();
+  const book = books.open(pool, limits, bookOptions(books.redis, books.prefix));
   const before = await mustLeave(book, pool, tiny, 0);
-  await waitFor(() => Date.now() > before.departsAt + 5, { what: 'a moment', intervalMs: 1 });
+  clock.now += 10;
   await books.redis.del(keyNames(books.prefix).book(pool), keyNames(books.prefix).bookWindow(pool));
   let leaving = 0;
   while ((await book.reserve(pool, tiny, { horizonMs: 0 })).verdict === 'leave') leaving += 1;

@@ -1,5 +1,6 @@
 import { bookLua } from './book-lua.ts';
 import { othersLua } from './others-lua.ts';
+import { oversizedLua } from './oversized-lua.ts';
 import { redisScript } from './run-script.ts';
 import { slowDownLua } from './slow-down-lua.ts';
 import { turnsLua } from './turns-lua.ts';
@@ -28,7 +29,11 @@ import { waitersLua } from './waiters-lua.ts';
  * in the order of their places: see {@link turnsLua}.
  *
  * A call that is larger than a limit which headers told, but not than the configured one, waits: the pool may hold models of
- * other limits, and what one answer said must not end the calls of all.
+ * other limits, and what one answer said must not end the calls of all. When it has been too large for minutes, it is refused: see
+ * {@link oversizedLua}.
+ *
+ * Calls at a time are shared as the limits are: work that may fill a share of them leaves the last places to the others, and
+ * has one place at least.
  *
  * KEYS: book, window, leases, parked.
  * ARGV: booking id, horizon ms, lease ms, window ms, arrival spread ms, burst ms, calls at a time (-1: any), share of the
@@ -38,11 +43,13 @@ import { waitersLua } from './waiters-lua.ts';
  * Guarantees: either everything is booked or nothing is (but leases that ran out are dropped). No window of that
  * length holds more than the limit, as long as nobody but the book's callers sends.
  *
- * Returns {'wait', ms, why, ms until a small call with the whole limit could leave, 1 if it waits for nothing else}, {'too_large', dimension, limit} or
+ * Returns {'wait', ms, why, ms until a small call with the whole limit could leave, 1 if it waits for nothing else},
+ * {'too_large', dimension, limit, 1 if headers told it} or
  * {'leave', ms, instant, 1 if the domain has been in high use for a window, then for each dimension: name, slice, limit, own
  * use with this call, bucket's debt, corrected by so far, ms in which the pace at which it was charged lets the limit through}.
  */
-export const reserveScript = redisScript(`${bookLua}${othersLua}${slowDownLua}${turnsLua}${waitersLua}
+export const reserveScript =
+  redisScript(`${bookLua}${othersLua}${oversizedLua}${slowDownLua}${turnsLua}${waitersLua}
 local LEARNED_MS, POOLS_OWN_WAIT_MS = 15000, 200
 local book, window, leases = KEYS[1], KEYS[2], KEYS[3]
 local horizon, lease, period = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -53,18 +60,21 @@ local now = clock()
 local pause = redis.call('PTTL', KEYS[4])
 if pause > 0 then return {'wait', pause, 'parked', pause, 0} end
 if most >= 0 then
+  local places = share < 1 and math.min(most, math.max(1, math.floor(most * share + 0.5))) or most
   redis.call('ZREMRANGEBYSCORE', leases, '-inf', now)
-  if redis.call('ZCARD', leases) >= most then
+  if redis.call('ZCARD', leases) >= places then
     redis.call('ZREMRANGEBYSCORE', leases, '(' .. furthest(now, period) + lease, '+inf')
   end
-  if redis.call('ZCARD', leases) >= most then
+  local taken = redis.call('ZCARD', leases)
+  if taken >= places then
     local hold = tonumber(redis.call('HGET', book, 'hold') or 2000)
     local wait = math.ceil(math.min(math.max(hold / math.max(most, 1), 20), 1000))
-    return {'wait', wait, 'concurrency', wait, 1}
+    local isFull = taken >= most
+    return {'wait', wait, 'concurrency', isFull and wait or 0, isFull and 1 or 0}
   end
 end
 
-local names = {'born', 'hot', 'left', 'large', 'others', 'slow', 'turns'}
+local names = {'born', 'hot', 'left', 'large', 'others', 'slow', 'turns', 'oversized'}
 for i = 13, #ARGV, 4 do names[#names + 1] = ARGV[i] end
 local state = redis.call('HMGET', book, unpack(names))
 if state[3] and tonumber(state[3]) > furthest(now, period) then
@@ -79,6 +89,7 @@ local waiters = openWaiters(state[4], ARGV[10], now, period)
 local mine, saver = waiters.mine, waiters.saver
 local isSaver = mine ~= nil and mine == saver
 local turns, id, place = openTurns(state[7], now), ARGV[10], tonumber(ARGV[12])
+local oversized = openOversized(state[8], now)
 if isSaver and horizon >= 0 then horizon = math.max(horizon, period / 12) end
 
 -- The amount in a slice, false if there is none; reads 16 at a time.
@@ -105,10 +116,17 @@ local function firstSlice(at) return math.floor((at - span) / SLICE) end
 
 local leave, earliest, peers, why, all, want = now, now, now, 'r', {}, {}
 for i = 13, #ARGV, 4 do
-  local d = open(ARGV[i], state[8 + (i - 13) / 4], ARGV[i + 1], now)
+  local d = open(ARGV[i], state[9 + (i - 13) / 4], ARGV[i + 1], now)
   d.amount, d.after, d.read, d.gone = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), {}, {}
-  if d.amount > d.configured then return {'too_large', d.name, d.configured} end
-  if d.amount > d.limit then return {'wait', LEARNED_MS, d.name, 0, 0} end
+  if d.amount > d.configured then return {'too_large', d.name, d.configured, 0} end
+  if d.amount > d.limit then
+    if id == '' then return {'wait', LEARNED_MS, d.name, 0, 0} end
+    local isRefused = noteOversized(oversized, id, now) >= REFUSED_AFTER_MS
+    if isRefused then dropOversized(oversized, id) end
+    redis.call('HSET', book, closeOversized(oversized))
+    if isRefused then return {'too_large', d.name, d.limit, 1} end
+    return {'wait', LEARNED_MS, d.name, 0, 0}
+  end
   want[d.name] = d.amount
   local held = saver and not isSaver and saver.saved[d.name] or 0
   if d.isNew then d.head = firstSlice(now) end
@@ -143,6 +161,7 @@ for i = 13, #ARGV, 4 do
   peers = math.max(peers, math.max(peer, math.ceil(d.tat - allowance)) - lead)
   all[#all + 1] = d
 end
+if id ~= '' and dropOversized(oversized, id) then redis.call('HSET', book, closeOversized(oversized)) end
 if leave - now > horizon then
   -- Where the wait is the pool's but for a moment, there is nothing to save for.
   if ARGV[10] ~= '' and (mine or leave - peers > horizon / 10) then

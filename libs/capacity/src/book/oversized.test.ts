@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { mustLeave } from '../testing/must-leave.ts';
+import { openTestBooks } from '../testing/test-book.ts';
+import type { TestBooks } from '../testing/test-book.ts';
+import { createTimeline } from '../testing/timeline.ts';
+
+let books: TestBooks;
+beforeAll(async () => {
+  books = await openTestBooks();
+});
+afterAll(() => books.close());
+
+const tiny = { inputTokens: 1, maxOutputTokens: 1 };
+const large = { inputTokens: 0, maxOutputTokens: 20_000 };
+const MINUTE_MS = 60_000;
+const ASK_EVERY_MS = 15_000;
+const refused = {
+  verdict: 'too_large',
+  dimension: 'tokens',
+  limit: 10_000,
+  requested: 20_000,
+  isLearned: true,
+};
+
+/** A pool of 100,000 tokens a minute as configured, and of 10,000 as an answer told. */
+async function openToldPool() {
+  const pool = books.newPool();
+  const { clock, bookOptions } = createTimeline();
+  const options = bookOptions(books.redis, `${books.prefix}${pool}`);
+  const book = books.open(pool, { tokens: 100_000 }, options);
+  const other = books.open(pool, { tokens: 100_000 }, options);
+  const booking = await mustLeave(book, pool, tiny);
+  const tell = (limit: number) =>
+    book.observe(pool, { tokens: { limit, remaining: limit - 1, resetMs: MINUTE_MS } }, booking);
+  await tell(10_000);
+  /** One that may leave does not. */
+  const ask = (...names: string[]) =>
+    Promise.all(
+      names.map(async (name) => {
+        const reservation = await other.reserve(pool, large, { caller: { name, ageMs: 0 } });
+        if (reservation.verdict === 'leave') await other.settle(reservation.booking, { sent: false });
+        return reservation;
+      }),
+    );
+  return {
+    ...{ tell, ask },
+    pass: (ms: number) => (clock.now += ms),
+    quote: () => book.quote(pool, large),
+    /** The calls come as often as they are told to; small ones leave meanwhile. All of them must wait. */
+    keepAsking: async (ms: number, ...names: string[]): Promise<void> => {
+      for (let passed = 0; passed < ms; passed += ASK_EVERY_MS) {
+        await mustLeave(book, pool, tiny);
+        for (const reservation of await ask(...names)) {
+          expect(reservation).toMatchObject({
+            verdict: 'wait',
+            waitMs: 15_000,
+            reason: 'tokens',
+            poolWaitMs: 0,
+          });
+        }
+        clock.now += ASK_EVERY_MS;
+      }
+    },
+  };
+}
+
+test('a call that was larger than a limit which headers told for five minutes is refused with that limit', async () => {
+  const { ask, pass, keepAsking } = await openToldPool();
+  await keepAsking(5 * MINUTE_MS, 'call');
+  pass(-1);
+  expect(await ask('call')).toMatchObject([{ verdict: 'wait', waitMs: 15_000 }]);
+  pass(1);
+  expect(await ask('call', 'another')).toEqual([refused, expect.objectContaining({ verdict: 'wait' })]);
+});
+
+test('the five minutes begin anew for a call that fitted in between', async () => {
+  const { ask, tell, keepAsking } = await openToldPool();
+  await keepAsking(4 * MINUTE_MS, 'call');
+  await tell(100_000);
+  expect(await ask('call')).toMatchObject([{ verdict: 'leave' }]);
+  await tell(10_000);
+  await keepAsking(5 * MINUTE_MS, 'call');
+  expect(await ask('call')).toEqual([refused]);
+});
+
+test('and for one that did not ask for a minute, while another’s go on', async () => {
+  const { ask, keepAsking } = await openToldPool();
+  await keepAsking(3 * MINUTE_MS, 'call', 'other');
+  await keepAsking(MINUTE_MS, 'other');
+  await keepAsking(MINUTE_MS, 'call', 'other');
+  expect(await ask('call', 'other')).toEqual([expect.objectContaining({ verdict: 'wait' }), refused]);
+  await keepAsking(4 * MINUTE_MS, 'call');
+  expect(await ask('call')).toEqual([refused]);
+});
+
+test('and when the clock has gone back to before the last ask', async () => {
+  const { pass, keepAsking } = await openToldPool();
+  await keepAsking(5 * MINUTE_MS, 'call');
+  pass(-ASK_EVERY_MS - 1_000);
+  await keepAsking(MINUTE_MS, 'call');
+});
+
+test('a ninth waits until one of the eight has gone, and its own five minutes begin then', async () => {
+  const { ask, keepAsking } = await openToldPool();
+  const eight = Array.from({ length: 8 }, (_, index) => `call ${index}`);
+  await keepAsking(5 * MINUTE_MS, ...eight, 'ninth');
+  const answers = await ask(...eight, 'ninth');
+  expect(answers.slice(0, 8)).toEqual(eight.map(() => refused));
+  expect(answers[8]).toMatchObject({ verdict: 'wait' });
+  await keepAsking(5 * MINUTE_MS, 'ninth');
+  expect(await ask('ninth')).toEqual([refused]);
+});
+
+test('who only asks how long it would take is told to wait, and is not remembered', async () => {
+  const { ask, quote, keepAsking } = await openToldPool();
+  for (let minutes = 0; minutes < 6; minutes += 1) {
+    expect(await quote()).toBe(15_000);
+    await keepAsking(MINUTE_MS);
+  }
+  expect(await quote()).toBe(15_000);
+  expect(await ask('call')).toMatchObject([{ verdict: 'wait' }]);
+});

@@ -11,6 +11,8 @@ export interface LocalSettings {
   /** Number of worker processes. */
   workers: WorkerRange;
   logFormat: 'pretty' | 'json';
+  /** How long a worker that is not needed any more may go on: as long as a call may take. */
+  drainMs: number;
   /** How long an app is given to stop: its own grace, and some time to end after it. */
   stopGraceMs: number;
 }
@@ -31,6 +33,7 @@ export function readLocalSettings(environment: Environment): LocalSettings {
     port: settings.MILLRACE_PORT,
     workers: settings.MILLRACE_WORKERS,
     logFormat: settings.MILLRACE_LOG_FORMAT,
+    drainMs: settings.MILLRACE_CALL_TIMEOUT,
     stopGraceMs: settings.MILLRACE_SHUTDOWN_GRACE + timeToEndMs,
   };
 }

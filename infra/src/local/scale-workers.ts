@@ -10,6 +10,7 @@ export interface WorkerRange {
 /** A worker that can be taken away again. */
 interface Removable {
   readonly name: string;
+  drain(limits: { patienceMs: number; graceMs: number }): Promise<StopReport>;
   stop(graceMs: number): Promise<StopReport>;
 }
 
@@ -17,6 +18,8 @@ interface Removable {
 export interface WorkerScaler<Worker extends Removable> extends Stoppable {
   /** Those that run now, besides the ones that are always there. */
   readonly workers: readonly Worker[];
+  /** Those that were taken down, or are being stopped, and have not ended yet. */
+  readonly leaving: readonly Worker[];
   start(): void;
   /** Takes no more up or down, and ends those that it started. */
   stop(): Promise<StopReport[]>;
@@ -28,8 +31,9 @@ const DOWN_AFTER_MS = 10_000;
 
 /**
  * Takes workers up when more have been wanted for two seconds (a single reading may be chance) and down when fewer have been
- * wanted for ten: a start costs a second or two, and a backlog that comes and goes should not make it be paid again and again. Workers that are taken down end what
- * they have (SIGTERM) while others go on. While nobody can tell how many are wanted, nothing changes.
+ * wanted for ten: a start costs a second or two, and a backlog that comes and goes should not make it be paid again and again.
+ * Workers that are taken down drain: they end what they have, however long a call may take, while others go on. They do not
+ * count any more; if more are wanted meanwhile, others are started. While nobody can tell how many are wanted, nothing changes.
  */
 export function createWorkerScaler<Worker extends Removable>(options: {
   range: WorkerRange;
@@ -37,6 +41,8 @@ export function createWorkerScaler<Worker extends Removable>(options: {
   readWanted: () => Promise<number | null>;
   /** Starts the n-th worker and resolves when it works; null when it could not be started, or is not needed any more. */
   startWorker: (number: number, stopping: AbortSignal) => Promise<Worker | null>;
+  /** How long a worker that is taken down may go on with its calls before it is stopped. */
+  drainMs: number;
   stopGraceMs: number;
   notice: (line: string) => void;
   everyMs?: number;
@@ -44,11 +50,11 @@ export function createWorkerScaler<Worker extends Removable>(options: {
   downAfterMs?: number;
   now?: () => number;
 }): WorkerScaler<Worker> {
-  const { range, notice, stopGraceMs } = options;
+  const { range, notice, drainMs, stopGraceMs } = options;
   const { everyMs = EVERY_MS, upAfterMs = UP_AFTER_MS, downAfterMs = DOWN_AFTER_MS } = options;
   const now = options.now ?? (() => performance.now());
   const running = new Map<number, Worker>();
-  const leaving = new Map<number, Promise<StopReport>>();
+  const leaving = new Map<number, { worker: Worker; ended: Promise<void> }>();
   const reports: StopReport[] = [];
   let readings: { wanted: number; at: number }[] = [];
   let timer: NodeJS.Timeout | null = null;
@@ -86,7 +92,9 @@ export function createWorkerScaler<Worker extends Removable>(options: {
     if (kept >= count || kept === -Infinity) return;
     notice(`${kept} workers have been enough for ${downAfterMs / 1_000} s, there are ${count}`);
     const last = [...running.keys()].sort((a, b) => b - a).slice(0, count - kept);
-    for (const number of last) stopOne(number);
+    for (const number of last) {
+      letGo(number, (worker) => worker.drain({ patienceMs: drainMs, graceMs: stopGraceMs }));
+    }
   };
 
   const freeNumbers = (count: number): number[] => {
@@ -100,16 +108,18 @@ export function createWorkerScaler<Worker extends Removable>(options: {
     const worker = await options.startWorker(number, stopping.signal);
     if (worker) running.set(number, worker);
   };
-  const stopOne = (number: number): void => {
+  const letGo = (number: number, end: (worker: Worker) => Promise<StopReport>): void => {
     const worker = running.get(number);
     if (!worker) return;
     running.delete(number);
-    const ended = worker.stop(stopGraceMs).then((report) => {
+    const ended = end(worker).then((report) => {
       leaving.delete(number);
       reports.push(report);
-      return report;
     });
-    leaving.set(number, ended);
+    leaving.set(number, { worker, ended });
+  };
+  const stopAll = (): void => {
+    for (const number of [...running.keys()]) letGo(number, (worker) => worker.stop(stopGraceMs));
   };
 
   return {
@@ -117,15 +127,20 @@ export function createWorkerScaler<Worker extends Removable>(options: {
     get workers() {
       return [...running.values()];
     },
+    get leaving() {
+      return [...leaving.values()].map(({ worker }) => worker);
+    },
     start: begin,
     async stop() {
       stopping.abort();
       if (timer) clearTimeout(timer);
-      for (const number of [...running.keys()]) stopOne(number);
+      // Those that drain, too, have no longer than the others now.
+      for (const { worker } of leaving.values()) void worker.stop(stopGraceMs);
+      stopAll();
       await underWay;
       // One may have been under way when the stop came.
-      for (const number of [...running.keys()]) stopOne(number);
-      await Promise.all(leaving.values());
+      stopAll();
+      await Promise.all([...leaving.values()].map(({ ended }) => ended));
       return reports;
     },
   };

@@ -21,6 +21,7 @@ interface AppsRequest {
   workers: WorkerRange;
   environment: NodeJS.ProcessEnv;
   bootstrapKey: string;
+  drainMs: number;
   stopGraceMs: number;
   healthyAfterMs?: number;
   signal: AbortSignal;
@@ -31,11 +32,11 @@ interface AppsRequest {
 
 /**
  * Starts scheduler, the least number of workers and API, and resolves when all of them listen and the API answers that it is
- * ready. From then on workers come and go with what is wanted.
+ * ready. From then on workers come and go with what is wanted; `leaving` are those that were taken down and still have calls.
  */
 export async function startApps(
   request: AppsRequest,
-): Promise<{ apiUrl: string; processes: () => RunningApp[] }> {
+): Promise<{ apiUrl: string; processes: () => RunningApp[]; leaving: () => readonly RunningApp[] }> {
   // Only the API learns the first key.
   const { MILLRACE_BOOTSTRAP_KEY: _key, ...inherited } = request.environment;
   const common = { ...inherited, MILLRACE_HOST: request.host ?? '127.0.0.1' };
@@ -79,6 +80,7 @@ export async function startApps(
       // The scaler stops those that it starts.
       return startOneMore({ ...request, signal, started: [] }, common, `worker-${number}`);
     },
+    drainMs: request.drainMs,
     stopGraceMs: request.stopGraceMs,
     notice: request.notice,
   });
@@ -86,7 +88,7 @@ export async function startApps(
     request.started.push(scaler);
     scaler.start();
   }
-  return { apiUrl, processes: () => [...processes, ...scaler.workers] };
+  return { apiUrl, processes: () => [...processes, ...scaler.workers], leaving: () => scaler.leaving };
 }
 
 /** A worker that comes later: without it the stack goes on, so a start that fails is only told. */

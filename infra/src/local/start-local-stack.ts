@@ -29,7 +29,7 @@ export interface LocalStack {
   /** How PostgreSQL and Redis are provided, in words for people; no secrets. */
   database: string;
   redis: string;
-  /** Apps and simulator as they are now; `pid` and `signal` are for tests that kill them. They are started again. */
+  /** Apps and simulator as they are now, without workers that only end their calls; `pid` and `signal` are for tests that kill them. They are started again. */
   readonly processes: RunningApp[];
   /** The embedded servers' processes as they are now; null where a URL was given. */
   serverPids(): { postgres: number | null; redis: number | null };
@@ -54,6 +54,8 @@ export interface LocalStackRequest {
    */
   environment: NodeJS.ProcessEnv;
   onLog: (line: StackLogLine) => void;
+  /** How long a worker that is not needed any more may go on with its calls; 600,000 by default. A stop does not wait for that. */
+  drainMs?: number;
   /** How long the apps may take to stop; 30,000 by default. */
   stopGraceMs?: number;
   /** After how long an app that dies is started again at once, as after its first death; 30,000 by default. */
@@ -101,6 +103,7 @@ export async function startLocalStack(request: LocalStackRequest): Promise<Local
       ...request,
       workers: typeof workers === 'number' ? { least: workers, most: workers } : workers,
       entries,
+      drainMs: request.drainMs ?? 600_000,
       stopGraceMs,
       signal,
       environment: {
@@ -139,7 +142,7 @@ export async function startLocalStack(request: LocalStackRequest): Promise<Local
       serverPids: () => ({ postgres: database.pid(), redis: redis.pid() }),
       stop: () => (stopping ??= stopInOrder(started)),
       kill: () => {
-        for (const each of processes()) each.signal('SIGKILL');
+        for (const each of [...processes(), ...apps.leaving()]) each.signal('SIGKILL');
       },
     };
   } catch (error) {

@@ -5,7 +5,8 @@ import { spawnGuarded, type GuardedProcess, type ProcessExit } from '../processe
 /**
  * A process that is started again whenever it ends without having been asked to.
  *
- * States: starting → running → (ended → starting)* → stopping → stopped. Only `stop` leads to stopping.
+ * States: starting → running → (ended → starting)* → (draining →)? stopping → stopped. Only `drain` leads to draining, and only
+ * `stop` or the end of its patience to stopping. One that drains and ends by itself is stopped.
  */
 export interface SupervisedProcess {
   readonly name: string;
@@ -15,6 +16,11 @@ export interface SupervisedProcess {
   readonly restarts: number;
   /** Sends a signal to the process that runs now; false if none does. */
   signal(signal: NodeJS.Signals): boolean;
+  /**
+   * Lets it end what it has, take no more, and end (SIGUSR2); after `patienceMs` it is stopped. Resolves when it has ended, also by
+   * a `stop` that came meanwhile.
+   */
+  drain(limits: { patienceMs: number; graceMs: number }): Promise<StopReport>;
   /** Ends it for good: SIGTERM, then SIGKILL after `graceMs`. May be called twice. */
   stop(graceMs: number): Promise<StopReport>;
 }
@@ -142,6 +148,16 @@ export async function superviseProcess(
     clearTimeout(timer);
     return { name, killed };
   };
+  const stopOnce = (graceMs: number): Promise<StopReport> => (stopping ??= stop(graceMs));
+  const drain: SupervisedProcess['drain'] = async ({ patienceMs, graceMs }) => {
+    if (stopping) return stopping;
+    stopAsked.abort();
+    current?.signal('SIGUSR2');
+    const timer = setTimeout(() => void stopOnce(graceMs), patienceMs);
+    await ended;
+    clearTimeout(timer);
+    return stopping ?? { name, killed: false };
+  };
 
   return {
     name,
@@ -155,7 +171,8 @@ export async function superviseProcess(
       isReady = true;
     },
     signal: (signal) => current?.signal(signal) ?? false,
-    stop: (graceMs) => (stopping ??= stop(graceMs)),
+    drain,
+    stop: stopOnce,
   };
 }
 

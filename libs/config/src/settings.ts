@@ -136,7 +136,12 @@ export const settings = {
     ['worker', 'scheduler'],
     'How long a worker may be silent before others take over its steps.',
   ),
-  MILLRACE_CALL_TIMEOUT: setting(duration, '10m', ['worker'], 'Longest time of one provider call.'),
+  MILLRACE_CALL_TIMEOUT: setting(
+    duration,
+    '10m',
+    ['worker', 'scheduler', 'stack'],
+    'Longest time of one provider call.',
+  ),
   MILLRACE_RECONCILE_INTERVAL: setting(
     duration,
     '1s',

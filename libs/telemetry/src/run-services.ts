@@ -4,8 +4,9 @@ import type { Logger } from './logger.ts';
 
 /**
  * Starts services in order and stops them backwards on SIGTERM or SIGINT, each within what is left of `graceMs`; then the
- * process ends with code 0, or 1 when a start or a stop failed or took too long. A second signal ends it at once. What Node has
- * compiled is kept once all have started, if NODE_COMPILE_CACHE says where.
+ * process ends with code 0, or 1 when a start or a stop failed or took too long. A second signal ends it at once. On SIGUSR2
+ * (nobody needs this process any more, and nothing presses) what runs is drained before, with no limit in time but a SIGTERM.
+ * What Node has compiled is kept once all have started, if NODE_COMPILE_CACHE says where.
  */
 export async function runServices(
   services: readonly Service[],
@@ -13,7 +14,7 @@ export async function runServices(
 ): Promise<void> {
   const { log } = options;
   const started: Service[] = [];
-  let stopping = false;
+  let [running, draining, stopping] = [false, false, false];
 
   const stopAll = async (): Promise<boolean> => {
     let clean = true;
@@ -27,10 +28,9 @@ export async function runServices(
     }
     return clean;
   };
-  const onSignal = (signal: NodeJS.Signals): void => {
-    if (stopping) process.exit(130);
+  const stopOnce = (): void => {
+    if (stopping) return;
     stopping = true;
-    log.info({ signal }, 'stopping');
     const timer = setTimeout(() => {
       log.error('did not stop within the grace time');
       process.exit(1);
@@ -41,8 +41,29 @@ export async function runServices(
       process.exit(clean ? 0 : 1);
     });
   };
+  let isAsked = false;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (isAsked) process.exit(130);
+    isAsked = true;
+    log.info({ signal }, 'stopping');
+    stopOnce();
+  };
+  const drainAll = async (): Promise<void> => {
+    const drained = await Promise.allSettled(services.map(async (service) => service.drain?.()));
+    for (const outcome of drained) {
+      if (outcome.status === 'rejected') log.error({ err: outcome.reason as unknown }, 'did not drain');
+    }
+  };
+  const onDrain = (signal: NodeJS.Signals): void => {
+    if (draining || stopping) return;
+    draining = true;
+    log.info({ signal }, 'draining');
+    // Before everything runs there is nothing to wait for.
+    void (running ? drainAll() : Promise.resolve()).then(stopOnce);
+  };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
+  process.on('SIGUSR2', onDrain);
   for (const event of ['unhandledRejection', 'uncaughtException'] as const) {
     process.on(event, (err: unknown) => {
       log.fatal({ err }, event === 'unhandledRejection' ? 'unhandled rejection' : 'uncaught exception');
@@ -60,6 +81,7 @@ export async function runServices(
       process.exit(1);
     }
   }
+  running = true;
   // With NODE_COMPILE_CACHE, Node writes what it has compiled when it ends: after a SIGKILL the next start would have nothing.
   flushCompileCache();
 }

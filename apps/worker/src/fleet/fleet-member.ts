@@ -21,7 +21,7 @@ const EVERY_MS = 1_000;
 /**
  * Makes this worker one of the fleet: says that it lives and what it does, and takes its share of what each pool was
  * granted. Until it is counted, and without a plan (no scheduler, no Redis), it keeps what it has: everything that it can
- * carry, at first.
+ * carry, at first. One that drains is none of the fleet any more, though it still has calls.
  */
 export function createFleetMember(options: FleetMemberOptions): Service {
   const { fleet, worker, capacity, meter, consumers, onError } = options;
@@ -45,6 +45,12 @@ export function createFleetMember(options: FleetMemberOptions): Service {
     if (plan && !stopped) apply(plan);
   };
   const looks = createRepeat({ name: 'fleet member', everyMs: EVERY_MS, atOnce: true, work: look, onError });
+  const leave = async (): Promise<void> => {
+    if (stopped) return;
+    stopped = true;
+    await looks.stop();
+    await fleet.leave(worker).catch(onError);
+  };
 
   return {
     name: looks.name,
@@ -52,11 +58,7 @@ export function createFleetMember(options: FleetMemberOptions): Service {
       stopped = false;
       await looks.start();
     },
-    async stop() {
-      if (stopped) return;
-      stopped = true;
-      await looks.stop();
-      await fleet.leave(worker).catch(onError);
-    },
+    drain: leave,
+    stop: leave,
   };
 }

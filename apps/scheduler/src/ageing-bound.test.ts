@@ -69,15 +69,18 @@ pools:
   const moments = sent().map(({ at }) => Date.parse(at));
   // Without the time in which this process stood still, and the pool with it.
   const servedMs = workedMs(moments, step!.placedAt, arrivedAt);
+  // A pool that a slow machine serves late hands its shares out as late: the bound is by what it did serve in that time.
+  const calls = moments.filter((at) => at > step!.placedAt && at <= arrivedAt).length;
+  const callsPerSecond = Math.min(CALLS_PER_SECOND, (calls * 1_000) / servedMs);
   const boundMs = longestWaitMs('background', LIMITS, {
     tokens: TOKENS,
     // The other tenant's flow of weight 1, its aged one of a quarter, and its own of a quarter.
     flows: (1 + 0.25 + 0.25) / 0.25,
     callsTokens: (2 + AT_A_TIME) * TOKENS,
-    tokensPerMinute: CALLS_PER_SECOND * TOKENS * 60,
+    tokensPerMinute: callsPerSecond * TOKENS * 60,
   });
   console.log(
-    `waited ${Math.round(waitedMs)} ms, ${Math.round(servedMs)} of them served, at most ${boundMs} ms`,
+    `waited ${Math.round(waitedMs)} ms, ${Math.round(servedMs)} of them served, at most ${Math.round(boundMs)} ms`,
   );
   expect(servedMs).toBeLessThanOrEqual(boundMs);
   // It did wait for both classes: the pool was never free for it before.

@@ -248,7 +248,7 @@ describe('the fence', () => {
 });
 
 describe('a step that cannot be read', () => {
-  /** Submits a call to a pool that sends nothing for some seconds, and changes what its step asks. */
+  /** Submits a call to a pool that sends nothing for 15 s, and changes what its step asks. */
   const changed = async (change: string): Promise<string> => {
     const id = await worker.submit(call('x', { route: undefined, model: 'openai/gpt-6.1-sol' }));
     await waitFor(async () => (await statusOf(id)) === 'pending', { what: 'the step to be put off' });
@@ -265,39 +265,39 @@ describe('a step that cannot be read', () => {
     );
     return rows[0]?.status;
   };
-  const park = async (forMs: number) => {
+  const park = async () => {
     const onError = (error: unknown): void => {
       throw error;
     };
     const { redis, names } = worker;
     const domains = new Map([['limited', limited]]);
-    await createCapacityBook({ redis, names, domains, onError }).park('limited', forMs);
+    await createCapacityBook({ redis, names, domains, onError }).park('limited', 15_000);
   };
 
   it('fails with an error that says where, and harms no other', async () => {
-    await park(5_000);
+    await park();
     const [broken, fine] = [await changed('{"messages": []}'), await changed('{}')];
-    expect(await worker.ended(broken, 30_000)).toMatchObject({
+    expect(await worker.ended(broken, 45_000)).toMatchObject({
       status: 'failed',
       error: { code: 'internal_error', message: expect.stringContaining('request.messages') as string },
     });
-    expect(await worker.ended(fine, 30_000)).toMatchObject({ status: 'completed', calls: 1 });
-  }, 60_000);
+    expect(await worker.ended(fine, 45_000)).toMatchObject({ status: 'completed', calls: 1 });
+  }, 90_000);
 
   it('because a newer version wrote it is left for a worker of that version', async () => {
-    await park(5_000);
+    await park();
     const id = await changed('{"tools": []}');
     const fence = async () =>
       (await worker.database.query<{ fence: number }>('SELECT fence FROM steps WHERE job_id = $1', [id]))[0]!
         .fence;
     const before = await fence();
     await waitFor(async () => (await fence()) > before && (await statusOf(id)) === 'pending', {
-      timeoutMs: 30_000,
+      timeoutMs: 45_000,
       what: 'a worker to look at it and give it back',
     });
     expect(callsOf(id)).toEqual([]);
     await cancelJob(worker.database, testTenant, id);
-  }, 60_000);
+  }, 90_000);
 });
 
 describe('a plan that cannot be carried on', () => {

@@ -106,21 +106,22 @@ describe('a step that waits in a pool', () => {
           await worker.redis.del([`${queue}:delayed`, ...wakes.map((id) => `${queue}:${id}`)]);
         return wakes.length;
       };
-      await book.park('moved', 5_000);
+      await book.park('moved', 60_000);
       const id = await worker.submit(call('moved'));
       await waitFor(async () => (await worker.steps(id)).length === 1, { what: 'the step' });
       await waitFor(async () => (await forget()) > 0, { what: 'the wake to be put off', timeoutMs: 10_000 });
+      const before = (await book.read('moved'))!.limits.requests!.used;
       const moved = await worker.database.query(
         `UPDATE steps SET pool = $2, wake_at = now(), not_before = now() WHERE job_id = $1 AND status = 'pending'
       RETURNING key`,
         [id, pool],
       );
       expect(moved).toHaveLength(1);
-      const before = (await book.read('moved'))!.limits.requests!.used;
-      expect(await worker.ended(id, 25_000)).toMatchObject({ status: 'completed', calls: 1 });
+      await worker.redis.del(worker.names.parked('moved'));
+      expect(await worker.ended(id, 40_000)).toMatchObject({ status: 'completed', calls: 1 });
       expect((await book.read('moved'))!.limits.requests!.used).toBe(before + 1);
     },
-    60_000,
+    90_000,
   );
 });
 

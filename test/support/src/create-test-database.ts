@@ -75,8 +75,9 @@ interface Queryable {
   query<Row extends Record<string, unknown>>(sql: string, values: unknown[]): Promise<{ rows: Row[] }>;
 }
 
-/** A closed connection's backend takes a moment to leave. */
+/** A closed connection's backend takes a moment to leave, a long one where the machine gives it no time. */
 async function noConnectionsTo(client: Queryable, name: string): Promise<void> {
+  const timeoutMs = await patienceMs(client, name);
   let left: string[] = [];
   const isFree = async (): Promise<boolean> => {
     const { rows } = await client.query<{ connection: string }>(
@@ -88,7 +89,20 @@ async function noConnectionsTo(client: Queryable, name: string): Promise<void> {
     return left.length === 0;
   };
   await waitFor(isFree, {
-    timeoutMs: 2_000,
+    timeoutMs,
     what: () => `all connections to the test database to close; still open: ${left.join('; ')}`,
   });
+}
+
+/**
+ * How long connections may take to leave. A pool closes by itself what has idled for ten seconds, also one that nobody stopped:
+ * whoever waits until then takes it for stopped.
+ */
+async function patienceMs(client: Queryable, name: string): Promise<number> {
+  const { rows } = await client.query<{ idleMs: number }>(
+    `SELECT coalesce(max(extract(epoch FROM clock_timestamp() - state_change)) * 1000, 0)::float8 AS "idleMs"
+       FROM pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend'`,
+    [name],
+  );
+  return Math.max(2_000, 9_000 - rows[0]!.idleMs);
 }

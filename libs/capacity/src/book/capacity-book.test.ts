@@ -1,6 +1,5 @@
 import type { Priority } from '@millrace/contracts';
 import { closeRedis, connectRedis, keyNames } from '@millrace/redis';
-import { waitFor } from '@millrace/test-support';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mustLeave } from '../testing/must-leave.ts';
 import { openTestBooks } from '../testing/test-book.ts';

@@ -150,16 +150,23 @@ test('a refusal parks the pool until the vendor’s time and warns once', async 
 
 test('a refusal stops the calls of every process that are booked and wait', async () => {
   const pool = books.newPool();
-  // Both are told to wait for so long that this process sees them wait, however slow it is.
-  const limits = { requests: 6, burstMs: 200_000 };
-  const [one, other] = [books.open(pool, limits), books.open(pool, limits)];
+  const waited = Promise.withResolvers<void>();
+  const options = {
+    ...createTimeline().bookOptions(books.redis, books.prefix),
+    pause: () => waited.promise,
+  };
+  const [one, other] = [
+    books.open(pool, { requests: 60, burstMs: 20_000 }, options),
+    books.open(pool, { requests: 60, burstMs: 20_000 }, options),
+  ];
   const refused = await mustLeave(one, pool, tiny);
   await mustLeave(one, pool, tiny);
-  const waiting = [one, other].map((book) => book.reserve(pool, tiny, { horizonMs: 50_000 }));
+  const waiting = [one, other].map((book) => book.reserve(pool, tiny, { horizonMs: 5_000 }));
   await waitFor(async () => (await one.read(pool))?.limits.requests?.used === 4, {
     what: 'both to be booked',
   });
   await one.reportRefusal(pool, 20_000, refused);
+  waited.resolve();
   for (const reservation of await Promise.all(waiting)) {
     expect(reservation).toMatchObject({ verdict: 'wait', reason: 'parked' });
   }

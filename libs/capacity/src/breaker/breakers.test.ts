@@ -1,6 +1,8 @@
 import { keyNames } from '@millrace/redis';
 import { waitFor } from '@millrace/test-support';
+import type { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { withClock } from '../testing/clocked-redis.ts';
 import { openTestBooks } from '../testing/test-book.ts';
 import type { TestBooks } from '../testing/test-book.ts';
 import { createBreakers } from './breakers.ts';
@@ -13,19 +15,30 @@ beforeAll(async () => {
 afterAll(() => books.close());
 
 /** A process that remembers nothing longer than it must. */
-function openBreakers(policy: BreakerPolicy = {}, onOpened?: (opening: unknown) => void): Breakers {
+function openBreakers(
+  policy: BreakerPolicy = {},
+  onOpened?: (opening: unknown) => void,
+  redis: Redis = books.redis,
+): Breakers {
   let now = 0;
   const onError = (error: unknown): void => {
     throw error;
   };
   const options = {
-    redis: books.redis,
+    redis,
     names: keyNames(books.prefix),
     onError,
     policy,
     now: () => (now += 1_000),
   };
   return createBreakers(onOpened ? { ...options, onOpened } : options);
+}
+
+/** Breakers on a clock that only the test moves. */
+function openClockedBreakers(policy: BreakerPolicy) {
+  const clock = { now: Date.UTC(2030, 0, 1) };
+  const redis = withClock(books.redis, clock, `${books.prefix}:breaker-clock`);
+  return { clock, breakers: openBreakers(policy, undefined, redis) };
 }
 
 async function fail(breakers: Breakers, target: string, calls: number): Promise<void> {
@@ -79,25 +92,28 @@ test('after its time one probe goes, fleet-wide, and two that go well close it',
 });
 
 test('a probe that fails opens it again, for twice as long', async () => {
-  const breakers = openBreakers({ openMs: 50 });
+  const { clock, breakers } = openClockedBreakers({ openMs: 50 });
   await fail(breakers, 'still', 10);
-  await waitFor(async () => (await breakers.allow('still')) === 'probe', { what: 'a probe' });
-  await breakers.record('still', false, 'probe');
-  const openedAt = performance.now();
+  clock.now += 49;
   expect(await breakers.allow('still')).toBe('no');
-  await waitFor(async () => (await breakers.allow('still')) === 'probe', {
-    what: 'another probe',
-    intervalMs: 5,
-  });
-  expect(performance.now() - openedAt).toBeGreaterThan(80);
+  clock.now += 1;
+  expect(await breakers.allow('still')).toBe('probe');
+  await breakers.record('still', false, 'probe');
+  clock.now += 99;
+  expect(await breakers.allow('still')).toBe('no');
+  clock.now += 1;
+  expect(await breakers.allow('still')).toBe('probe');
 });
 
 test('a probe whose owner died makes room for another', async () => {
-  const breakers = openBreakers({ openMs: 1, probeLeaseMs: 100 });
+  const { clock, breakers } = openClockedBreakers({ openMs: 1, probeLeaseMs: 100 });
   await fail(breakers, 'dead', 10);
-  await waitFor(async () => (await breakers.allow('dead')) === 'probe', { what: 'a probe' });
+  clock.now += 1;
+  expect(await breakers.allow('dead')).toBe('probe');
+  clock.now += 99;
   expect(await breakers.allow('dead')).toBe('no');
-  await waitFor(async () => (await breakers.allow('dead')) === 'probe', { what: 'the lease to end' });
+  clock.now += 1;
+  expect(await breakers.allow('dead')).toBe('probe');
 });
 
 test('an answer is remembered for a quarter of a second', async () => {

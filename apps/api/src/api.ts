@@ -139,6 +139,13 @@ export function createApi(
         acceptJob: acceptJob({
           database,
           openJobs,
+          checkLane: createCheckLane({
+            routes: config.routes,
+            batching,
+            durations,
+            marginMs: setting.MILLRACE_BATCH_ESCAPE_MARGIN,
+            onError,
+          }),
           backpressure: createBackpressure({
             currentPlan,
             poolsOf,
@@ -158,13 +165,6 @@ export function createApi(
           requireIdempotencyKey: setting.MILLRACE_REQUIRE_IDEMPOTENCY_KEY,
           prepare: {
             checkPlan: createPlanCheck(config),
-            checkLane: createCheckLane({
-              targetsOf: (reference) => targetsOf(config, reference),
-              batching,
-              durations,
-              marginMs: setting.MILLRACE_BATCH_ESCAPE_MARGIN,
-              onError,
-            }),
             limits: config.limits,
             listedHosts,
             now: Date.now,

@@ -11,6 +11,7 @@ import type { Identity } from '../http/request-context.ts';
 import type { ShowJobs } from '../jobs/show-jobs.ts';
 import type { WaitForEnd } from '../jobs/wait-for-end.ts';
 import type { Backpressure } from './backpressure.ts';
+import type { CheckLane } from './check-lane.ts';
 import { createCommit } from './commit-jobs.ts';
 import type { WakeQueue } from './enqueue-wakes.ts';
 import { readIdempotencyKey } from './idempotency-key.ts';
@@ -23,6 +24,7 @@ import { readTraceparent } from './traceparent.ts';
 export interface AcceptJobOptions {
   database: Database;
   openJobs: OpenJobs;
+  checkLane: CheckLane;
   backpressure: Backpressure;
   show: ShowJobs;
   /** What a job that was committed this instant may expect. */
@@ -96,12 +98,14 @@ async function prepareOrReplay(
 ): Promise<NewJob | { replayOf: string }> {
   try {
     const job = prepareJob(body, origin, options.prepare);
-    options.backpressure({
+    const arriving = {
       ...job,
       plan: job.content.plan as PlanNode,
       timeLeftMs: job.deadlineAt === null ? null : job.deadlineAt - options.prepare.now(),
       batchAllowed: auth.batchAllowed,
-    });
+    };
+    options.checkLane(arriving);
+    options.backpressure(arriving);
     refuseLate(job, options);
     options.openJobs.admit(auth);
     return job;

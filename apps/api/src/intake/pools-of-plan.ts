@@ -13,7 +13,8 @@ export function poolsOfPlan(plan: PlanNode, poolsOf: PoolsOf): readonly (readonl
   return [...choices.values()];
 }
 
-function callsOf(node: PlanNode): (CallNode | EmbedNode)[] {
+/** Every call that a plan names, as it stands there: one that is made for many chunks or branches once. */
+export function callsOf(node: PlanNode): (CallNode | EmbedNode)[] {
   switch (node.type) {
     case 'call':
     case 'embed':

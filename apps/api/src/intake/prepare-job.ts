@@ -19,7 +19,6 @@ import type {
 import type { NewJob } from '@millrace/ledger';
 import { parseBody } from '../http/parse.ts';
 import { checkWebhookUrl } from '../webhooks/check-webhook-url.ts';
-import type { CheckLane } from './check-lane.ts';
 import { checkMetadata } from './check-metadata.ts';
 
 /** What a plan's schema cannot say; made from `checkPlan` of libs/plans by main. */
@@ -29,7 +28,6 @@ export type CheckPlan = (
 
 export interface PrepareOptions {
   checkPlan: CheckPlan;
-  checkLane?: CheckLane;
   limits: Readonly<RequestLimits>;
   /** Hosts that webhooks may reach although they are private. */
   listedHosts: readonly string[];
@@ -55,7 +53,6 @@ export function prepareJob(body: unknown, origin: JobOrigin, options: PrepareOpt
   checkMetadata(wanted.metadata, options.limits);
   if (wanted.webhook) checkWebhookUrl(wanted.webhook.url, options.listedHosts, 'webhook.url');
   const deadlineAt = readDeadline(wanted.deadline, now);
-  options.checkLane?.(plan, wanted, deadlineAt === null ? null : deadlineAt - now);
   return {
     ...origin,
     id: createId('job', now),

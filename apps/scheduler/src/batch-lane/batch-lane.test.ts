@@ -1,3 +1,4 @@
+import { cancelJob } from '@millrace/ledger';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { checkLedger } from '../../../../libs/ledger/src/testing/check-ledger.ts';
 import { findStuck } from '../../../../libs/ledger/src/testing/find-stuck.ts';
@@ -272,6 +273,37 @@ describe('the bill', () => {
     await lane.advance();
     expect(await lane.metric('batch_usage_mismatches_total')).toBe(1);
     expect(await lane.metric('batch_saved_usd_total')).toBeCloseTo((4 * (35 - 18)) / 1e6, 9);
+  });
+
+  it('counts as saved what the answers that were used have saved, less what was paid for the others', async () => {
+    const [late, cancelled] = [
+      await lane.addJob(['call'], {}, { escapeAt: Date.now() + 3_600_000 }),
+      await lane.addJob(),
+    ];
+    await addJobs(5);
+    await lane.collect();
+    await lane.advance();
+    await lane.ledger.passTime(3_600_001);
+    await lane.escape();
+    await cancelJob(lane.ledger.database, 'acme', cancelled);
+    lane.vendor.end();
+    await lane.advance();
+    expect(await lane.ledger.step(late, 'call')).toMatchObject({ status: 'pending', lane: 'realtime' });
+    expect(await lane.metric('batch_saved_usd_total')).toBeCloseTo((5 * (35 - 18) - 2 * 18) / 1e6, 9);
+    expect((await lane.batches())[0]).toMatchObject({ cost_micro_usd: 7 * 18, realtime_micro_usd: 7 * 35 });
+  });
+
+  it('of a batch whose answers came too late saves nothing', async () => {
+    await lane.addJob(['call', 'other'], {}, { escapeAt: Date.now() + 3_600_000 });
+    await lane.addJob();
+    await lane.collect();
+    await lane.advance();
+    await lane.ledger.passTime(3_600_001);
+    await lane.escape();
+    lane.vendor.end();
+    await lane.advance();
+    expect((await lane.batches())[0]).toMatchObject({ status: 'ended', paid_twice: 2 });
+    expect(await lane.metric('batch_saved_usd_total')).toBe(0);
   });
 });
 

@@ -9,6 +9,7 @@ import type { LaneDependencies } from './lane-dependencies.ts';
 const MEASURE_EVERY_MS = 5_000;
 const PRUNE_EVERY_MS = 60_000;
 const PRUNE_AT_A_TIME = 500;
+const DISCARD_EVERY_MS = 1_000;
 
 /**
  * The batch lane, as services of the leading scheduler: one takes steps out whose time has come, one collects, one carries
@@ -18,7 +19,7 @@ export function createBatchLane(
   dependencies: LaneDependencies,
   options: { when: () => boolean; everyMs: number; retentionMs: number },
 ): Service[] {
-  const { database, onError, now } = dependencies;
+  const { database, leftovers, onError, now } = dependencies;
   const { when, everyMs, retentionMs } = options;
   const durations = createKnownDurations(database, now);
   const runner = createBatchRunner(dependencies, durations);
@@ -29,6 +30,13 @@ export function createBatchLane(
     repeat('escapes from the batch lane', () => escapeLate(dependencies)),
     repeat('collector of the batch lane', () => collect(dependencies, durations)),
     repeat('batches that are due', () => runner.begin()),
+    // They are this process's own, also when another one leads by now.
+    createRepeat({
+      name: 'deletion of files at providers',
+      everyMs: DISCARD_EVERY_MS,
+      work: () => leftovers.discardDue(),
+      onError,
+    }),
     repeat('gauges of the batch lane', () => measure(dependencies), MEASURE_EVERY_MS),
     repeat(
       'pruning of batches',

@@ -4,6 +4,7 @@ import { endBatch } from '@millrace/ledger';
 import type { BatchOutcome, BatchRecord, BatchSums } from '@millrace/ledger';
 import type { BatchPort, ProviderBatch } from '@millrace/providers';
 import type { LaneDependencies } from './lane-dependencies.ts';
+import type { Leftover } from './leftovers.ts';
 
 /**
  * How a batch ends: as the vendor shows it, or by our own decision. `keeps`: it may be somebody else's, and so it is not
@@ -18,23 +19,37 @@ export async function finishBatch(
   batch: BatchRecord,
   finish: Finish,
 ): Promise<void> {
-  if (port && 'shown' in finish && !finish.keeps) await discard(dependencies, port, finish.shown);
-  if (port && 'outcome' in finish) await discardUploaded(dependencies, port, batch);
+  const leftover = port && (await discardAll(dependencies, port, batch, finish));
   crashPoint('batch.discarded', batch.id);
   const sums = await endBatch(dependencies.database, batch, 'outcome' in finish ? finish.outcome : null);
   // Somebody else has ended it meanwhile, and has counted.
-  if (sums) report(dependencies, batch, finish, sums);
+  if (!sums) return;
+  if (leftover) dependencies.leftovers.add(port, leftover);
+  report(dependencies, batch, finish, sums);
 }
 
-/** Deletes what a batch that was never created, or is gone, has at the vendor: the file that was uploaded for it. */
+async function discardAll(
+  dependencies: LaneDependencies,
+  port: BatchPort,
+  batch: BatchRecord,
+  finish: Finish,
+): Promise<Leftover | null> {
+  if ('outcome' in finish) return discardUploaded(dependencies, port, batch);
+  return finish.keeps ? null : discard(dependencies, port, finish.shown);
+}
+
+/**
+ * Deletes what a batch that was never created, or is gone, has at the vendor: the file that was uploaded for it. Returns what could
+ * not be deleted now, to be added to the leftovers once nobody can create a batch from it any more.
+ */
 export async function discardUploaded(
   dependencies: LaneDependencies,
   port: BatchPort,
   batch: BatchRecord,
-): Promise<void> {
+): Promise<Leftover | null> {
   // The handles of one that may be somebody else's are not ours to delete.
-  if (Object.keys(batch.handles).length === 0 || !batch.certain) return;
-  await discard(dependencies, port, {
+  if (Object.keys(batch.handles).length === 0 || !batch.certain) return null;
+  return discard(dependencies, port, {
     providerBatchId: batch.providerBatchId ?? '',
     phase: 'failed',
     counts: null,
@@ -47,13 +62,19 @@ export async function discardUploaded(
   });
 }
 
-/** Files that stay are deleted by the vendor one day; nothing waits for that. */
-async function discard({ onError }: LaneDependencies, port: BatchPort, shown: ProviderBatch): Promise<void> {
+/** Nothing waits for a file that stays: its deletion is tried again beside, and the vendor's expiry takes what is left. */
+async function discard(
+  { onError }: LaneDependencies,
+  port: BatchPort,
+  shown: ProviderBatch,
+): Promise<Leftover | null> {
   try {
     await port.discard(shown);
+    return null;
   } catch (error) {
     if (!(error instanceof RetryableError) && !(error instanceof TerminalError)) throw error;
     onError(error);
+    return error instanceof RetryableError ? { batch: shown, error } : null;
   }
 }
 
@@ -67,7 +88,7 @@ function report(
   const shown = 'shown' in finish ? finish.shown : null;
   const outcome = 'outcome' in finish ? finish.outcome : finish.shown.phase;
   metrics.batchesEnded.inc({ target, outcome });
-  metrics.batchSavedUsd.inc({ target }, Math.max(0, sums.realtimeMicroUsd - sums.costMicroUsd) / 1_000_000);
+  metrics.batchSavedUsd.inc({ target }, Math.max(0, sums.savedMicroUsd) / 1_000_000);
   if (shown?.endedAt != null) {
     metrics.batchSeconds.observe({ target }, Math.max(0, shown.endedAt - shown.createdAt) / 1_000);
   }

@@ -5,6 +5,7 @@ import type { OutputValidators } from '@millrace/plans';
 import type { BatchPort } from '@millrace/providers';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import type { LivePublisher, Producer } from '@millrace/transport';
+import type { Leftovers } from './leftovers.ts';
 
 /** What the batch lane is told from outside. Durations are in milliseconds. */
 export interface LaneSettings {
@@ -24,6 +25,7 @@ export interface LaneDependencies extends PrepareOptions {
   publisher: LivePublisher;
   /** The providers' batch APIs, by the provider's name. */
   ports: ReadonlyMap<string, BatchPort>;
+  leftovers: Leftovers;
   validators: OutputValidators;
   routes: ReadonlyMap<string, RouteConfig>;
   pools: ReadonlyMap<string, PoolConfig>;

@@ -141,34 +141,79 @@ describe('a provider that went out of the configuration', () => {
 });
 
 describe('pilots', () => {
-  /** Lets as many pilots as there may be fail one after the other; what is known of the shape then. */
-  async function trialAfter(change: string): Promise<unknown> {
+  beforeEach(async () => {
     lane.dependencies.settings.pilotFrom = 2;
-    for (let jobs = 0; jobs < 8; jobs += 1) await lane.addJob();
-    for (let pilots = 0; pilots < 3; pilots += 1) {
+    for (let jobs = 0; jobs < 10; jobs += 1) await lane.addJob();
+  });
+
+  /** Sends the next pilot and lets it end so. */
+  async function pilotEnds(change: string): Promise<void> {
+    // The first look may only find that the pilot before has ended.
+    while (lane.heard.steps.length === 0) {
       await lane.collect();
-      const [pilot = ''] = lane.heard.steps.splice(0);
-      await lane.ledger.database.query(
-        `UPDATE steps SET finished_at = now(), wake_at = NULL, ordinal = 1, ${change} WHERE job_id = $1`,
-        [pilot.split(' ')[0]],
-      );
+      later();
     }
-    await lane.collect();
-    const [shape] = await lane.ledger.database.query<{ status: string }>('SELECT status FROM batch_shapes');
-    return shape?.status;
+    const [pilot = ''] = lane.heard.steps.splice(0);
+    await lane.ledger.database.query(
+      `UPDATE steps SET finished_at = now(), wake_at = NULL, ordinal = 1, ${change} WHERE job_id = $1`,
+      [pilot.split(' ')[0]],
+    );
   }
+  /** So late that a pilot that told nothing is followed by the next one. */
+  const later = (): void => {
+    lane.dependencies.now = () => Date.now() + 3_600_000;
+  };
+  /** Lets three pilots end so one after the other; what is known of the shape then. */
+  async function trialAfter(...changes: string[]): Promise<unknown> {
+    for (const change of changes) await pilotEnds(change);
+    await lane.collect();
+    return trial();
+  }
+  const trial = async (): Promise<unknown> =>
+    (await lane.ledger.database.query<{ status: string }>('SELECT status FROM batch_shapes'))[0]?.status;
   const failed = (code: string) =>
     `status = 'failed', error = '{"code": "${code}", "message": "It went wrong."}'`;
+  const REFUSED = failed('provider_refused_request');
+  const NOTHING = failed('provider_unavailable');
+  const ELSEWHERE = "status = 'completed', target = 'anthropic/claude-haiku-5-5'";
+  const three = (change: string) => [change, change, change];
 
   it('that the provider refused refuse their shape', async () => {
-    expect(await trialAfter(failed('provider_refused_request'))).toBe('refused');
+    expect(await trialAfter(...three(REFUSED))).toBe('refused');
   });
 
-  it('that an outage failed say nothing of their shape', async () => {
-    expect(await trialAfter(failed('provider_unavailable'))).toBe('trying');
-  });
+  it.each(['content_refused', 'output_invalid', 'output_truncated'])(
+    'that ended with %s prove their shape: the provider took the request',
+    async (code) => {
+      expect(await trialAfter(failed(code))).toBe('proven');
+    },
+  );
+
+  it.each(['provider_unavailable', 'provider_bad_answer', 'call_too_large'])(
+    'that ended with %s say nothing of their shape',
+    async (code) => {
+      expect(await trialAfter(...three(failed(code)))).toMatch(/^(untried|trying)$/);
+    },
+  );
 
   it('that another target answered prove nothing', async () => {
-    expect(await trialAfter("status = 'completed', target = 'anthropic/claude-haiku-5-5'")).toBe('trying');
+    expect(await trialAfter(...three(ELSEWHERE))).toMatch(/^(untried|trying)$/);
+  });
+
+  it('refuse a shape only when three of them were refused, however many told nothing', async () => {
+    expect(await trialAfter(NOTHING, ELSEWHERE, REFUSED, NOTHING, REFUSED)).toMatch(/^(untried|trying)$/);
+    expect(await trialAfter(REFUSED)).toBe('refused');
+  });
+
+  it('that tell nothing are followed by the next one after a while, not at each look', async () => {
+    await pilotEnds(ELSEWHERE);
+    lane.dependencies.now = () => 0;
+    for (let looks = 0; looks < 3; looks += 1) await lane.collect();
+    expect(await trial()).toBe('untried');
+    expect(lane.heard.steps).toEqual([]);
+    later();
+    await lane.collect();
+    expect(lane.heard.steps).toHaveLength(1);
+    expect(await trial()).toBe('trying');
   });
 });

@@ -7,6 +7,7 @@ import { createOutputValidators } from '@millrace/plans';
 import type { Logger, Metrics } from '@millrace/telemetry';
 import type { LivePublisher, Producer } from '@millrace/transport';
 import { createBatchLane } from './batch-lane.ts';
+import { createLeftovers } from './leftovers.ts';
 
 const EVERY_MS = 1_000;
 
@@ -33,6 +34,7 @@ export function openBatchLane(room: LaneRoom): Service[] {
     {
       ...rest,
       ports: createBatchPorts(config, catalogue),
+      leftovers: createLeftovers({ now: Date.now, random: Math.random, onError: room.onError }),
       providers,
       catalogue,
       validators: createOutputValidators({ maxEntries: 500 }),

@@ -8,7 +8,8 @@ const group = (change: Partial<CollectedGroup> = {}): CollectedGroup => ({
   target: 'openai/a',
   shape: 'a',
   trial: 'proven',
-  pilots: 1,
+  undecided: 0,
+  triedAt: null,
   count: 10,
   oldestAt: NOW,
   escapeAt: null,
@@ -27,9 +28,20 @@ describe('what is collected is submitted', () => {
   it('when it makes a full batch, all shapes together', () => {
     expect(plan(group({ count: 600 }), group({ shape: 'b', count: 400 })).submitShapes).toEqual(['a', 'b']);
   });
-  it('when a deadline demands it', () => {
-    expect(plan(group({ escapeAt: NOW + 500_000 })).submitShapes).toEqual(['a']);
-    expect(plan(group({ escapeAt: NOW + 500_001 })).submitShapes).toEqual([]);
+  it('when a deadline demands it, with what has gathered meanwhile', () => {
+    const gathered = { oldestAt: NOW - 5_000 };
+    expect(plan(group({ ...gathered, escapeAt: NOW + 500_000 })).submitShapes).toEqual(['a']);
+    expect(plan(group({ ...gathered, escapeAt: NOW + 500_001 })).submitShapes).toEqual([]);
+  });
+  it('not at each look for a deadline that cannot be met any more', () => {
+    const hopeless = { escapeAt: NOW + 1 };
+    expect(plan(group({ ...hopeless, oldestAt: NOW - 4_999 })).submitShapes).toEqual([]);
+    expect(plan(group({ ...hopeless, oldestAt: NOW - 5_000 })).submitShapes).toEqual(['a']);
+  });
+  it('at the latest at the age at which it would be anyway', () => {
+    const quick = { ...rules, collectAgeMs: 1_000 };
+    const demanded = group({ escapeAt: NOW + 1, oldestAt: NOW - 1_000 });
+    expect(planCollection('openai/a', [demanded], quick).submitShapes).toEqual(['a']);
   });
 });
 
@@ -42,6 +54,22 @@ describe('a new shape', () => {
   it('waits while it is tried', () => {
     const trying = group({ shape: 'new', trial: 'trying', ...old });
     expect(plan(trying)).toMatchObject({ tryShapes: [], submitShapes: [] });
+  });
+  it('is tried again at once after a refusal, and ever later after pilots that told nothing', () => {
+    const after = (undecided: number, waitedMs: number) =>
+      plan(group({ shape: 'new', trial: 'untried', count: 20, undecided, triedAt: NOW - waitedMs }))
+        .tryShapes;
+    expect(after(0, 0)).toEqual(['new']);
+    for (const [undecided, waitMs] of [
+      [1, 1_000],
+      [2, 2_000],
+      [5, 16_000],
+      [20, 600_000],
+      [2_000, 600_000],
+    ] as const) {
+      expect(after(undecided, waitMs - 1)).toEqual([]);
+      expect(after(undecided, waitMs)).toEqual(['new']);
+    }
   });
   it('of which there are few is its own trial', () => {
     expect(plan(group({ trial: 'untried', count: 19, ...old }))).toMatchObject({

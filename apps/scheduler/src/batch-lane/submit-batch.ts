@@ -144,8 +144,9 @@ async function countLines({ database }: LaneDependencies, batch: BatchRecord): P
 
 /** The vendor has no such batch, and nothing in it is wanted any more. */
 async function abandon(dependencies: LaneDependencies, port: BatchPort, batch: BatchRecord): Promise<void> {
-  await discardUploaded(dependencies, port, batch);
+  const leftover = await discardUploaded(dependencies, port, batch);
   await note(dependencies, batch, { handles: {}, wakeInMs: LEASE_MS });
+  if (leftover) dependencies.leftovers.add(port, leftover);
   await giveBackAll(dependencies, batch, LEFT_OUT);
   await finishBatch(dependencies, port, { ...batch, handles: {} }, { outcome: 'abandoned' });
 }
@@ -187,12 +188,13 @@ async function refused(
   dependencies.onError(error);
   const { code } = error.failure;
   // First of all: whoever goes on after a crash must not create it from the file, with lines that were given back.
-  await discardUploaded(dependencies, port, batch);
+  const leftover = await discardUploaded(dependencies, port, batch);
   await note(dependencies, batch, {
     failure: { code, message: error.message },
     handles: {},
     wakeInMs: LEASE_MS,
   });
+  if (leftover) dependencies.leftovers.add(port, leftover);
   await giveBackAll(dependencies, batch, {
     reason: 'batch_refused',
     message: error.message,

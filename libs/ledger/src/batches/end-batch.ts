@@ -13,8 +13,11 @@ export interface BatchSums {
   costMicroUsd: number;
   /** What the same tokens would have cost in realtime. */
   realtimeMicroUsd: number;
+  /** What realtime would have cost more for the answers that were used, less what was paid for the others; may be negative. */
+  savedMicroUsd: number;
 }
 
+/** An answer is of use unless its step had left the batch, or was cancelled meanwhile. */
 const SUM = `
 SELECT count(*) FILTER (WHERE a.status = 'completed')::int AS answered,
   count(*) FILTER (WHERE a.status IN ('failed', 'ambiguous'))::int AS errored,
@@ -23,8 +26,11 @@ SELECT count(*) FILTER (WHERE a.status = 'completed')::int AS answered,
   coalesce(sum(u.cost_micro_usd) FILTER (WHERE a.escaped), 0)::bigint AS "paidTwiceMicroUsd",
   coalesce(sum(u.input_tokens), 0)::bigint AS "inputTokens", coalesce(sum(u.output_tokens), 0)::bigint AS "outputTokens",
   coalesce(sum(u.cost_micro_usd), 0)::bigint AS "costMicroUsd",
-  coalesce(sum(coalesce(u.realtime_micro_usd, u.cost_micro_usd)), 0)::bigint AS "realtimeMicroUsd"
+  coalesce(sum(coalesce(u.realtime_micro_usd, u.cost_micro_usd)), 0)::bigint AS "realtimeMicroUsd",
+  coalesce(sum(CASE WHEN a.escaped OR s.status = 'cancelled' THEN -u.cost_micro_usd
+    ELSE coalesce(u.realtime_micro_usd, u.cost_micro_usd) - u.cost_micro_usd END), 0)::bigint AS "savedMicroUsd"
 FROM attempts a LEFT JOIN usage u ON u.job_id = a.job_id AND u.step_key = a.step_key AND u.attempt = a.number
+LEFT JOIN steps s ON s.job_id = a.job_id AND s.key = a.step_key
 WHERE a.batch_id = $1`;
 
 const END = `

@@ -6,7 +6,10 @@ export interface CollectedGroup {
   shape: string;
   /** `untried`: no request of this shape has been answered yet, and none is being tried. */
   trial: 'untried' | 'trying' | 'proven' | 'refused';
-  pilots: number;
+  /** Pilots of this shape that have ended and told nothing. */
+  undecided: number;
+  /** When what is known of the shape changed last; null when nothing is. */
+  triedAt: number | null;
   count: number;
   oldestAt: number;
   /** The first instant at which one of them leaves the lane; null when none does. */
@@ -14,8 +17,8 @@ export interface CollectedGroup {
 }
 
 const FIND = `
-SELECT s.target, s.shape, coalesce(b.status, 'untried') AS trial, coalesce(b.pilots, 0) AS pilots,
-  s.count, s.oldest_at AS "oldestAt", s.escape_at AS "escapeAt"
+SELECT s.target, s.shape, coalesce(b.status, 'untried') AS trial, coalesce(b.pilots - b.refusals, 0) AS undecided,
+  b.changed_at AS "triedAt", s.count, s.oldest_at AS "oldestAt", s.escape_at AS "escapeAt"
 FROM (
   SELECT target, coalesce(shape, '') AS shape, count(*)::int AS count, min(created_at) AS oldest_at, min(escape_at) AS escape_at
   FROM steps WHERE status = 'collected' AND not_before <= now() GROUP BY target, coalesce(shape, '')

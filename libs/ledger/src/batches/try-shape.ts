@@ -1,3 +1,4 @@
+import type { ErrorCode } from '@millrace/contracts';
 import type { Database, Queryable } from '../database.ts';
 import { WAKE_COLUMNS } from './step-wake-of-batch.ts';
 import type { StepWakeOfBatch } from './step-wake-of-batch.ts';
@@ -32,42 +33,41 @@ export async function tryShape(
 
 /**
  * A pilot that has gone (its job was cancelled, it waits too long), that another target answered or that failed for a reason
- * of its own time says nothing: the next one is sent.
+ * of its own time is undecided: it says nothing of the shape, and another one is sent later.
  */
 const SETTLE = `
-UPDATE batch_shapes b SET changed_at = now(), status = CASE
-    WHEN s.status = 'completed' AND s.target = b.target THEN 'proven'
-    WHEN s.status = 'failed' AND b.pilots >= $1 AND coalesce(s.error->>'code', '') <> ALL ($3) THEN 'refused'
+WITH ended AS (
+  SELECT b.target, b.shape, CASE
+      WHEN s.target IS DISTINCT FROM b.target THEN 'undecided'
+      WHEN s.status = 'completed' OR s.status = 'failed' AND s.error->>'code' = ANY ($3) THEN 'taken'
+      WHEN s.status = 'failed' AND s.error->>'code' = ANY ($4) THEN 'refused'
+      ELSE 'undecided' END AS verdict
+  FROM batch_shapes b LEFT JOIN steps s ON s.job_id = b.pilot_job_id AND s.key = b.pilot_key
+  WHERE b.status = 'trying'
+    AND (s.key IS NULL OR s.status IN ('completed', 'failed', 'cancelled') OR b.changed_at < now() - $2 * interval '1 millisecond')
+)
+UPDATE batch_shapes b SET changed_at = now(), refusals = b.refusals + (e.verdict = 'refused')::int, status = CASE
+    WHEN e.verdict = 'taken' THEN 'proven'
+    WHEN e.verdict = 'refused' AND b.refusals + 1 >= $1 THEN 'refused'
     ELSE 'untried' END
-FROM batch_shapes o LEFT JOIN steps s ON s.job_id = o.pilot_job_id AND s.key = o.pilot_key
-WHERE b.target = o.target AND b.shape = o.shape AND b.status = 'trying'
-  AND (s.key IS NULL OR s.status IN ('completed', 'failed', 'cancelled') OR b.changed_at < now() - $2 * interval '1 millisecond')
+FROM ended e WHERE b.target = e.target AND b.shape = e.shape AND b.status = 'trying'
 RETURNING b.target, b.shape, b.status AS trial`;
 
-/** What befalls any request at a bad time. */
-const SAYS_NOTHING = [
-  'provider_auth',
-  'provider_quota',
-  'provider_rate_limited',
-  'provider_unavailable',
-  'provider_timeout',
-  'providers_unavailable',
-  'internal_error',
-  'retries_exhausted',
-  'cost_cap_exceeded',
-  'deadline_exceeded',
-  'worker_crashed',
-  'ambiguous_refused',
-];
+/** Failures of requests that the provider took as they were: only its answer was of no use. */
+const SHOWS_TAKEN: readonly ErrorCode[] = ['content_refused', 'output_invalid', 'output_truncated'];
+
+/** All other failures are of one prompt, as one that is too long, or befall any request at a bad time. */
+const SHOWS_REFUSED: readonly ErrorCode[] = ['provider_refused_request'];
 
 /**
- * Looks at the pilots: a completed one proves its shape; after `maxPilots` that failed the shape is refused; one that was
- * cancelled, or has not ended for `patienceMs`, or met an outage, lets another one be tried.
+ * Looks at the pilots: one that the provider took proves its shape, whatever its answer was worth; after `maxPilots` that it
+ * refused as wrong the shape is refused; one that was cancelled, or has not ended for `patienceMs`, or met an outage, lets
+ * another one be tried.
  */
 export async function settlePilots(
   database: Queryable,
   maxPilots: number,
   patienceMs: number,
 ): Promise<{ target: string; shape: string; trial: 'untried' | 'proven' | 'refused' }[]> {
-  return database.query(SETTLE, [maxPilots, patienceMs, SAYS_NOTHING]);
+  return database.query(SETTLE, [maxPilots, patienceMs, SHOWS_TAKEN, SHOWS_REFUSED]);
 }

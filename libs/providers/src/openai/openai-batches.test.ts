@@ -92,6 +92,7 @@ describe('submitting', () => {
       endpoint: '/v1/responses',
       completion_window: '24h',
       metadata: { millrace_batch_id: 'bat_01' },
+      output_expires_after: { anchor: 'created_at', seconds: 604_800 },
     });
     expect(progress.told).toEqual([{ inputFileId: 'file_in' }]);
     expect(batch).toEqual({

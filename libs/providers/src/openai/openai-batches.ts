@@ -27,6 +27,11 @@ const ASK = { timeout: 60_000 };
 const UPLOAD_TIMEOUT_MS = 30 * 60_000;
 /** Input files hold prompts, and nobody needs them once the batch's 24 h are over. */
 const INPUT_FILE_LIFE_SECONDS = 3 * 24 * 3600;
+/**
+ * Output and error files are deleted once they are read; a deletion that failed for good leaves them here so long. A scheduler that was
+ * away for days still reads them.
+ */
+const OUTPUT_FILE_LIFE_SECONDS = 7 * 24 * 3600;
 /** How long after its end a batch may go without the files that its counts promise. */
 const LATE_FILES_MS = 3_600_000;
 /** How far the vendor's clock may be behind ours. */
@@ -95,6 +100,7 @@ async function submit(
         endpoint,
         completion_window: '24h',
         metadata: { [BATCH_ID_KEY]: batchId },
+        output_expires_after: { anchor: 'created_at', seconds: OUTPUT_FILE_LIFE_SECONDS },
       },
       { ...ASK, signal },
     ),

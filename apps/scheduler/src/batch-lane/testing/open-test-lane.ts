@@ -13,6 +13,7 @@ import { advanceBatch } from '../advance-batch.ts';
 import { collect } from '../collect.ts';
 import { escapeLate } from '../escape.ts';
 import type { LaneDependencies, LaneSettings } from '../lane-dependencies.ts';
+import { createLeftovers } from '../leftovers.ts';
 import { createScriptedVendor } from './scripted-vendor.ts';
 import type { ScriptedVendor } from './scripted-vendor.ts';
 
@@ -69,6 +70,11 @@ export async function openTestLane(settings: Partial<LaneSettings> = {}): Promis
       publishEvents: async (events: readonly StoredEvent[]) => void heard.events.push(...events),
     } as unknown as LaneDependencies['publisher'],
     ports: new Map([['openai', vendor]]),
+    leftovers: createLeftovers({
+      now: () => dependencies.now(),
+      random: () => 0.5,
+      onError: (error) => heard.errors.push(error),
+    }),
     providers,
     catalogue,
     validators: createOutputValidators({ maxEntries: 10 }),

@@ -15,7 +15,7 @@ export interface ScriptedVendor extends BatchPort {
   uploads: number;
   discarded: string[];
   cancelled: string[];
-  /** Throws what it returns at these points: before and after the upload, after the creation, in the middle of results. */
+  /** Throws what it returns at these points: before and after the upload, after the creation, in the middle of results, before a deletion. */
   breakAt: (point: string) => Error | null;
   /** What becomes of a line; an answer by default. */
   answer: (customId: string, body: unknown) => BatchLineResult | null;
@@ -158,6 +158,7 @@ export function createScriptedVendor(): ScriptedVendor {
       }
     },
     async discard(batch) {
+      check('discard');
       vendor.discarded.push(batch.providerBatchId);
       if (batch.handles['inputFileId']) vendor.discardedFiles.push(batch.handles['inputFileId']);
     },

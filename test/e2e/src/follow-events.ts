@@ -12,7 +12,10 @@ type Send = (
   init: { headers?: Record<string, string>; signal: AbortSignal },
 ) => Promise<Response>;
 
-/** Reads a job's events after one of them until the stream ends or `enough` says so; then the connection is cut. */
+/**
+ * Reads a job's events after one of them until the stream ends or `enough` says so; then the connection is cut, and what has come
+ * with the last event is dropped: how much that is depends on who had processor time.
+ */
 export async function readEvents(
   send: Send,
   jobId: string,
@@ -20,10 +23,13 @@ export async function readEvents(
   enough: (events: readonly StreamedEvent[]) => boolean,
 ): Promise<{ events: StreamedEvent[]; cut: boolean }> {
   const events: StreamedEvent[] = [];
+  let isCut = false;
   const parser = createParser({
     onEvent: ({ id, event, data }) => {
+      if (isCut) return;
       const parsed = JSON.parse(data) as Record<string, unknown>;
       events.push({ id: Number(id), type: event ?? '', data: parsed });
+      isCut = enough(events);
     },
   });
   const response = await send(`/v1/jobs/${jobId}/events`, {
@@ -37,7 +43,7 @@ export async function readEvents(
     const { done, value } = await reader.read();
     if (done) return { events, cut: false };
     parser.feed(value);
-    if (!enough(events)) continue;
+    if (!isCut) continue;
     await reader.cancel();
     return { events, cut: true };
   }

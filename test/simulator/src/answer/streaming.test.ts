@@ -14,20 +14,28 @@ function client(): OpenAI {
 describe('pace', () => {
   it('waits for the first token and then keeps to the tokens per second', async () => {
     simulator = await startSimulator({ config: { latencyMs: 60, tokensPerSecond: 200 } });
-    const startedAtMs = performance.now();
-    const arrivals: number[] = [];
-    const stream = await client().chat.completions.create({
-      model: 'gpt-6-luna',
-      stream: true,
-      messages: [{ role: 'user', content: '[[sim:tokens=41]]' }],
-    });
-    for await (const chunk of stream)
-      if (chunk.choices[0]?.delta.content) arrivals.push(performance.now() - startedAtMs);
-    expect(arrivals).toHaveLength(41);
-    expect(arrivals[0]).toBeGreaterThanOrEqual(55);
-    // 40 tokens behind the first one take 200 ms; a busy machine may be late, but no token may be early.
-    expect(arrivals.at(-1)).toBeGreaterThanOrEqual(255);
-    expect(arrivals.at(-1)).toBeLessThan(1_500);
+    const hear = async (): Promise<number> => {
+      const startedAtMs = performance.now();
+      const arrivals: number[] = [];
+      const stream = await client().chat.completions.create({
+        model: 'gpt-6-luna',
+        stream: true,
+        messages: [{ role: 'user', content: '[[sim:tokens=41]]' }],
+      });
+      for await (const chunk of stream)
+        if (chunk.choices[0]?.delta.content) arrivals.push(performance.now() - startedAtMs);
+      expect(arrivals).toHaveLength(41);
+      expect(arrivals[0]).toBeGreaterThanOrEqual(55);
+      return arrivals.at(-1) ?? NaN;
+    };
+    let quickestMs = Infinity;
+    // 40 tokens behind the first one take 200 ms. No token may be early; a busy machine may be late, but not three times.
+    for (let streams = 0; streams < 3 && quickestMs >= 1_500; streams += 1) {
+      const lastMs = await hear();
+      expect(lastMs).toBeGreaterThanOrEqual(255);
+      quickestMs = Math.min(quickestMs, lastMs);
+    }
+    expect(quickestMs).toBeLessThan(1_500);
   });
 
   it('can be set for one request by header or marker', async () => {

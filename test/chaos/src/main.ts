@@ -52,6 +52,7 @@ const progress = (line: string): void => {
 const mayGoOn = (): boolean =>
   values.minutes === undefined || performance.now() - beganAt < Number(values.minutes) * 60_000;
 let violations = 0;
+let runs = 0;
 // A stack that gives up, or a socket that nobody listens to, must cost one run and not the hours' work of the others.
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (error: unknown) => {
@@ -60,6 +61,13 @@ for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   });
 }
 for (const group of groups) await Promise.all(group.filter((each) => wanted.includes(each)).map(runCampaign));
+if (runs === 0 && violations === 0) {
+  const { only } = values;
+  console.error(
+    `nothing was run${only === undefined ? '' : `: these campaigns and seeds have no run "${only}"`}`,
+  );
+  process.exit(2);
+}
 process.exit(violations > 0 ? 1 : 0);
 
 /** Each campaign's figures are kept as soon as it is over. */
@@ -74,6 +82,9 @@ async function runCampaign(campaign: Campaign): Promise<void> {
       progress,
       mayGoOn,
     });
+    // What others ran is not to be replaced by nothing, and a table without rows says nothing.
+    if (result.runs.length === 0) return progress(`campaign ${campaign.name} had no run to do`);
+    runs += result.runs.length;
     printSummary(result);
     violations += result.runs.reduce((sum, run) => sum + run.violations.length, 0);
     if (!values.report) return;

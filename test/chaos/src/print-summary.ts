@@ -1,12 +1,15 @@
 import { invariants } from './checker/check.ts';
 import type { CampaignResult, RunResult } from './campaigns/campaign.ts';
+import { isExercised } from './campaigns/exercised-invariants.ts';
 
 /** Prints a campaign's table: what was done, what landed, what was violated, how long recovery took. */
 export function printSummary(result: CampaignResult): void {
   const rows = [...Map.groupBy(result.runs, (run) => run.row)].map(([row, runs]) => summarise(row, runs));
   console.log(`\n${result.campaign}: ${result.runs.length} runs in ${Math.round(result.tookMs / 1_000)} s`);
   console.table(Object.fromEntries(rows.map(({ row, ...rest }) => [row, rest])));
-  const counts = new Map<string, number>(Object.keys(invariants).map((invariant) => [invariant, 0]));
+  const counts = new Map<string, number>(
+    Object.keys(invariants).flatMap((name) => (isExercised(result.campaign, name) ? [[name, 0]] : [])),
+  );
   for (const { invariant } of result.runs.flatMap((run) => run.violations)) {
     counts.set(invariant, (counts.get(invariant) ?? 0) + 1);
   }

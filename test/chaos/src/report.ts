@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join, resolve } from 'node:path';
 import { invariants } from './checker/check.ts';
 import type { CampaignResult } from './campaigns/campaign.ts';
+import { isExercised } from './campaigns/exercised-invariants.ts';
 import { summarise } from './print-summary.ts';
 import type { SummaryRow } from './print-summary.ts';
 
@@ -86,10 +87,16 @@ function describe(kept: readonly KeptResult[]): string {
     `| --- | ${kept.map(() => '---').join(' | ')} |`,
     ...allInvariants(kept).map(
       ([name, title]) =>
-        `| ${name}: ${title} | ${kept.map((each) => each.violations[name] ?? 0).join(' | ')} |`,
+        `| ${name}: ${title} | ${kept.map((each) => showViolations(each.campaign, name, each.violations)).join(' | ')} |`,
     ),
     '',
+    '–: the campaign does nothing that could violate it, or nobody looks there. In `hostile`, I9 is the private addresses alone.',
+    '',
     '### First progress after a fault (I12), in ms',
+    '',
+    'From the end of a fault to the first sign of life of any job of its run, not to the recovery of what the fault had interrupted: only in',
+    '`crash-points` a run has one job, or one batch. Faults after which nothing was left to do, or for an API nobody waited for, have no figure.',
+    'No limit is set for the targets `provider` and `poisoned worker`: their times are shown and not judged.',
     '',
     '| campaign | hit | faults | median | worst |',
     '| --- | --- | --- | --- | --- |',
@@ -120,6 +127,17 @@ function describe(kept: readonly KeptResult[]): string {
     ]),
     '',
   ].join('\n');
+}
+
+/** The count of an invariant's violations in a campaign, or a dash where it was not put to the test. */
+export function showViolations(
+  campaign: string,
+  invariant: string,
+  violations: Readonly<Record<string, number>>,
+): string {
+  const count = violations[invariant];
+  if (count !== undefined) return String(count);
+  return isExercised(campaign, invariant) || !(invariant in invariants) ? '0' : '–';
 }
 
 function allInvariants(kept: readonly KeptResult[]): [string, string][] {

@@ -3,6 +3,7 @@ import { seededRandom } from '../seeded-random.ts';
 import { HEALTHY_AFTER_MS, startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
 import { attemptParts, attemptRun } from './attempt-run.ts';
+import { isSelected } from './campaign.ts';
 import type { CampaignRequest, RunResult } from './campaign.ts';
 import { batchJob } from './chaos-jobs.ts';
 import { judgeRun } from './judge-run.ts';
@@ -71,8 +72,7 @@ function plan(request: CampaignRequest): BatchCrash[] {
     for (const { name, onlyOpenAI } of batchPoints) {
       const model = (onlyOpenAI ? undefined : models[seed % models.length]) ?? 'openai/gpt-6-luna';
       const run = `${name}-${model.replace(/\/.*/, '')}-s${seed}`;
-      if (request.only === null || run.includes(request.only))
-        planned.push({ run, point: name, model, seed });
+      if (isSelected(request, run)) planned.push({ run, point: name, model, seed });
     }
   }
   return seededRandom(request.seed).shuffle(planned);

@@ -6,11 +6,16 @@ export interface CampaignRequest {
   seeds: number;
   /** The first seed. */
   seed: number;
-  /** Only what has this text in its name. */
+  /** Only runs that have this text in their names. */
   only: string | null;
   progress: (line: string) => void;
   /** False when the time is over: what is under way is ended, and nothing new begins. */
   mayGoOn: () => boolean;
+}
+
+/** Whether a run was asked for: `--only` takes any part of a name as it is printed, also that of a second try. */
+export function isSelected({ only }: Pick<CampaignRequest, 'only'>, run: string): boolean {
+  return only === null || run.includes(only.replace(/-try\d+$/, ''));
 }
 
 /** One run, as the summary needs it. */

@@ -3,6 +3,7 @@ import { seededRandom } from '../seeded-random.ts';
 import { HEALTHY_AFTER_MS, startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
 import { attemptRun } from './attempt-run.ts';
+import { isSelected } from './campaign.ts';
 import type { CampaignRequest, RunResult } from './campaign.ts';
 import { judgeRun } from './judge-run.ts';
 
@@ -54,7 +55,7 @@ function plan(request: CampaignRequest): ClientBatchCrash[] {
   for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
     for (const point of clientBatchPoints) {
       const run = `${point}-s${seed}`;
-      if (request.only === null || run.includes(request.only)) planned.push({ run, point, seed });
+      if (isSelected(request, run)) planned.push({ run, point, seed });
     }
   }
   return seededRandom(request.seed).shuffle(planned);

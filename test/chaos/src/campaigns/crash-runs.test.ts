@@ -17,3 +17,11 @@ it('plans the same order for the same seed', () => {
   const plan = (): string[] => crashRuns({ ...request, seed: 3, seeds: 1 }).map(({ run }) => run);
   expect(plan()).toEqual(plan());
 });
+
+it('selects by the name that is printed, also of a second try', () => {
+  const names = (only: string): string[] =>
+    crashRuns({ ...request, seed: 1, seeds: 3, only }).map(({ run }) => run);
+  expect(names('call.after-sent-chain-s2')).toEqual(['call.after-sent-chain-s2']);
+  expect(names('call.after-sent-chain-s2-try2')).toEqual(['call.after-sent-chain-s2']);
+  expect(names('call.after-sent-chain-s4')).toEqual([]);
+});

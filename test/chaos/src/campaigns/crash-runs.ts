@@ -1,4 +1,5 @@
 import { seededRandom } from '../seeded-random.ts';
+import { isSelected } from './campaign.ts';
 import type { CampaignRequest } from './campaign.ts';
 import { jobKinds, MAP_ITEMS } from './chaos-jobs.ts';
 import type { JobKind } from './chaos-jobs.ts';
@@ -58,7 +59,7 @@ export function crashRuns(request: CampaignRequest): CrashRun[] {
         const most = point.passings[kind];
         if (most === undefined) continue;
         const run = `${point.name}-${kind}-s${seed}`;
-        if (request.only !== null && !run.includes(request.only)) continue;
+        if (!isSelected(request, run)) continue;
         const passing = seededRandom(run).between(1, most);
         runs.push({ run, seed, point: point.name, target: point.target, kind, passing });
       }

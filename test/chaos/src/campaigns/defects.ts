@@ -4,6 +4,7 @@ import type { Evidence } from '../observer/evidence.ts';
 import { startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
 import { attemptParts, attemptRun } from './attempt-run.ts';
+import { isSelected } from './campaign.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 import { plantedDefects } from './planted-defects.ts';
 import type { PlantedDefect } from './planted-defects.ts';
@@ -35,11 +36,13 @@ async function onStackOfTheirOwn(
   request: CampaignRequest,
   wanted: readonly PlantedDefect[],
 ): Promise<RunResult[]> {
-  if (!wanted.some((defect) => isWanted(request, defect))) return [];
+  const seeds = Array.from({ length: request.seeds }, (_, index) => request.seed + index);
+  if (!seeds.some((seed) => wanted.some((defect) => runsOf(defect, { ...request, seed }).length > 0)))
+    return [];
   const stack = await startChaosStack({ workers: 2, configuration: defectsConfiguration });
   try {
     const runs: RunResult[] = [];
-    for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
+    for (const seed of seeds) {
       runs.push(...(await tryDefects(stack, wanted, { ...request, seed })));
     }
     return runs;
@@ -48,8 +51,14 @@ async function onStackOfTheirOwn(
   }
 }
 
-function isWanted({ only }: CampaignRequest, { name }: PlantedDefect): boolean {
-  return only === null || name.includes(only);
+/** The two runs of a defect, as far as they are asked for. */
+function runsOf({ name }: PlantedDefect, request: CampaignRequest): { run: string; planted: boolean }[] {
+  return [false, true]
+    .map((planted) => ({
+      run: `defect-${name}-${planted ? 'planted' : 'control'}-s${request.seed}`,
+      planted,
+    }))
+    .filter(({ run }) => isSelected(request, run));
 }
 
 /** A pool in which a booking that is never settled is soon missed. */
@@ -73,9 +82,8 @@ export async function tryDefects(
 ): Promise<RunResult[]> {
   const runs: RunResult[] = [];
   for (const defect of wanted) {
-    if (!request.mayGoOn() || !isWanted(request, defect)) continue;
-    for (const planted of [false, true]) {
-      const run = `defect-${defect.name}-${planted ? 'planted' : 'control'}-s${request.seed}`;
+    if (!request.mayGoOn()) continue;
+    for (const { run, planted } of runsOf(defect, request)) {
       const row = rowOf(defect, planted);
       const work = (): Promise<RunResult> => tryDefect(stack, defect, { run, planted, request });
       runs.push(await attemptRun(request, { run, seed: request.seed, row }, work));

@@ -9,6 +9,8 @@ export interface Load {
   done: Promise<void>;
 }
 
+const FLAKY_EVERY = 5;
+
 /**
  * Submits mixed jobs at an even rate for a time, follows some of them with cuts, and afterwards tries what must change
  * nothing on some: cancel, another tenant, the same key again.
@@ -29,6 +31,8 @@ export function startLoad(
     output?: boolean;
     /** How many of the jobs are followed. */
     followed?: number;
+    /** A receiver that refuses each webhook once, which every fifth job names as its own. */
+    flakyUrl?: string;
     patienceMs?: number;
   },
 ): Load {
@@ -39,16 +43,22 @@ export function startLoad(
     const key = `${run}-${index}`;
     const kind = jobKinds[index % jobKinds.length] ?? 'call';
     const latencyMs = options.latencyMs();
+    const isFlaky = options.flakyUrl !== undefined && index % FLAKY_EVERY === 0;
     const job = chaosJob(
       kind,
       { run, key },
-      { latencyMs, ...(options.model ? { model: options.model } : {}) },
+      {
+        latencyMs,
+        ...(options.model ? { model: options.model } : {}),
+        ...(isFlaky ? { more: { webhook: { url: options.flakyUrl } } } : {}),
+      },
     );
     const statuses = options.statuses ?? job.expect.statuses;
     const expect = options.output === false ? { statuses } : { ...job.expect, statuses };
     const submission = { run, key, request: job.request, expect, patienceMs };
     const seed = random.between(1, 1_000_000);
     const jobId = await stack.client.submit(submission);
+    // The client has noted that nobody took it.
     if (jobId === null || index >= followed) return;
     await stack.client.follow({ run, jobId, cutEvery: 8, seed, patienceMs });
     await stack.client.look(run, jobId);

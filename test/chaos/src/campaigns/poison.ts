@@ -7,6 +7,7 @@ import { seededRandom } from '../seeded-random.ts';
 import { startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
 import { attemptParts, attemptRun } from './attempt-run.ts';
+import { isSelected } from './campaign.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 import { chaosJob } from './chaos-jobs.ts';
 import { judgeRun } from './judge-run.ts';
@@ -37,28 +38,59 @@ const deadlyPoints = [
   'advance.step',
 ];
 
+interface PoisonRun {
+  run: string;
+  row: string;
+  seed: number;
+  work: (stack: ChaosStack) => Promise<RunResult>;
+}
+
 async function onOneStack(request: CampaignRequest): Promise<RunResult[]> {
+  const planned = plan(request);
+  if (planned.length === 0) return [];
   const stack = await startChaosStack({
     workers: 3,
     configuration: 'limits:\n  max_body_bytes: 8000000\n  max_text_characters: 6000000\n',
   });
   const runs: RunResult[] = [];
-  const attempt = async (name: string, seed: number, work: () => Promise<RunResult>): Promise<void> => {
-    if (!request.mayGoOn() || (request.only !== null && !name.includes(request.only))) return;
-    runs.push(await attemptRun(request, { run: `poison-${name}-s${seed}`, seed, row: name }, work));
-  };
   try {
-    for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
-      for (const point of deadlyPoints) {
-        await attempt(point, seed, () => deadlyJob(stack, request, point, seed));
-      }
-      await attempt('blocked', seed, () => blockedLoop(stack, request, seed));
-      await attempt('large', seed, () => largePrompt(stack, request, seed));
+    for (const { run, row, seed, work } of planned) {
+      if (!request.mayGoOn()) break;
+      runs.push(await attemptRun(request, { run, seed, row }, () => work(stack)));
     }
     return runs;
   } finally {
     await stack.end();
   }
+}
+
+function plan(request: CampaignRequest): PoisonRun[] {
+  return seedsOf(request)
+    .flatMap((seed) => [
+      ...deadlyPoints.map((point) => ({
+        run: `poison-${point}-s${seed}`,
+        row: point,
+        seed,
+        work: (stack: ChaosStack) => deadlyJob(stack, request, point, seed),
+      })),
+      {
+        run: `poison-blocked-s${seed}`,
+        row: 'blocked',
+        seed,
+        work: (stack: ChaosStack) => blockedLoop(stack, request, seed),
+      },
+      {
+        run: `poison-large-s${seed}`,
+        row: 'large',
+        seed,
+        work: (stack: ChaosStack) => largePrompt(stack, request, seed),
+      },
+    ])
+    .filter(({ run }) => isSelected(request, run));
+}
+
+function seedsOf({ seed, seeds }: CampaignRequest): number[] {
+  return Array.from({ length: seeds }, (_, index) => seed + index);
 }
 
 /** The job fails after three deaths, and whoever ran beside it does not. */
@@ -138,13 +170,14 @@ async function largePrompt(stack: ChaosStack, request: CampaignRequest, seed: nu
   const neighbours = startNeighbours(stack, run, seed);
   const job = chaosJob('call', { run, key });
   const text = 'All work and no play makes a dull prompt. '.repeat(125_000);
-  await stack.client.submit({
+  const jobId = await stack.client.submit({
     run,
     key,
     request: { ...job.request, prompt: `${String(job.request['prompt'])} ${text}` },
     // Larger than the model's window: the provider may say so.
     expect: { statuses: ['completed', 'failed'] },
   });
+  if (jobId !== null) await stack.client.follow({ run, jobId, cutEvery: null, seed });
   await neighbours;
   return judgeRun(stack, request, {
     run,
@@ -194,7 +227,8 @@ const FULL_FOR_MS = 10_000;
 
 /** PostgreSQL and Redis on a small disk that something else fills for ten seconds; nothing where it cannot be mounted. */
 async function onFullDisk(request: CampaignRequest): Promise<RunResult[]> {
-  if (request.only !== null && !'disk'.includes(request.only)) return [];
+  const seeds = seedsOf(request).filter((seed) => isSelected(request, diskRun(seed)));
+  if (seeds.length === 0) return [];
   const disk = join(tmpdir(), `millrace-chaos-disk-${process.pid}`);
   mkdirSync(disk);
   try {
@@ -210,7 +244,7 @@ async function onFullDisk(request: CampaignRequest): Promise<RunResult[]> {
   try {
     const stack = await startChaosStack({ workers: 2, dataDirectory: join(disk, 'stack') });
     try {
-      for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
+      for (const seed of seeds) {
         runs.push(await fullDisk(stack, request, disk, seed));
       }
     } finally {
@@ -223,13 +257,17 @@ async function onFullDisk(request: CampaignRequest): Promise<RunResult[]> {
   return runs;
 }
 
+function diskRun(seed: number): string {
+  return `poison-disk-s${seed}`;
+}
+
 async function fullDisk(
   stack: ChaosStack,
   request: CampaignRequest,
   disk: string,
   seed: number,
 ): Promise<RunResult> {
-  const run = `poison-disk-s${seed}`;
+  const run = diskRun(seed);
   const random = seededRandom(run);
   const latencyMs = (): number => random.between(50, 800);
   const load = startLoad(stack, {

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { accountOf } from '@millrace/simulator';
 import { seededRandom } from '../seeded-random.ts';
+import { openFlakyReceiver } from '../stack/open-flaky-receiver.ts';
 import { startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
 import { steerProvider } from '../stack/steer-provider.ts';
@@ -10,8 +11,8 @@ import { attemptRun } from './attempt-run.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 import { judgeRun } from './judge-run.ts';
 import { startLoad } from './load.ts';
-import { providerFaults } from './provider-fault-kinds.ts';
-import type { ProviderFault } from './provider-fault-kinds.ts';
+import { dialects, providerRuns } from './provider-runs.ts';
+import type { Dialect, ProviderRun } from './provider-runs.ts';
 
 /** Everything a provider can do, at a fifth of the calls and at all of them for a minute. */
 export const providers: Campaign = {
@@ -20,7 +21,9 @@ export const providers: Campaign = {
   seeds: 2,
   async run(request) {
     const startedAt = performance.now();
-    const lanes = await openLanes(request.seed);
+    const planned = providerRuns(request);
+    if (planned.length === 0) return { campaign: 'provider', runs: [], tookMs: 0 };
+    const lanes = openLanes(request.seed);
     const stack = await startChaosStack({
       workers: 2,
       environment: {
@@ -30,7 +33,7 @@ export const providers: Campaign = {
       configuration: (providerUrl) => configure(lanes, providerUrl),
     });
     try {
-      const runs = await runFaults(stack, request, lanes);
+      const runs = await runFaults(stack, request, lanes, planned);
       return { campaign: 'provider', runs, tookMs: performance.now() - startedAt };
     } finally {
       await stack.end();
@@ -48,28 +51,25 @@ const JOBS = 40;
 /** A provider of the configuration: its own account at the simulator, reached through its own proxy. */
 interface Lane {
   provider: string;
-  kind: 'openai' | 'anthropic' | 'openai_compatible';
+  kind: Dialect['kind'];
   model: string;
   key: string;
   keyName: string;
   proxy: { current: TcpProxy | null };
+  /** Draws the connections that a fault of the network hits; each run begins its own. */
+  random: { next: () => number };
 }
 
-async function openLanes(seed: number): Promise<Lane[]> {
-  const kinds = [
-    { kind: 'openai', model: 'gpt-6-luna' },
-    { kind: 'anthropic', model: 'claude-haiku-5-5' },
-    { kind: 'openai_compatible', model: 'gpt-4.1-mini' },
-  ] as const;
+function openLanes(seed: number): Lane[] {
   return Array.from({ length: LANES }, (_, index) => {
-    const dialect = kinds[index % kinds.length] ?? kinds[0];
-    const provider = `lane${index}`;
+    const dialect = dialects[index % dialects.length] ?? dialects[0];
     return {
       ...dialect,
-      provider,
+      provider: `lane${index}`,
       key: `sk-chaos-${seed}-${index}`,
       keyName: `CHAOS_KEY_${index}`,
       proxy: { current: null },
+      random: { next: () => 0 },
     };
   });
 }
@@ -78,7 +78,7 @@ async function configure(lanes: readonly Lane[], providerUrl: string): Promise<s
   const { port } = new URL(providerUrl);
   const lines = ['providers:'];
   for (const lane of lanes) {
-    lane.proxy.current = await startTcpProxy({ port: Number(port) }, seededRandom(lane.provider).next);
+    lane.proxy.current = await startTcpProxy({ port: Number(port) }, () => lane.random.next());
     const path = lane.kind === 'anthropic' ? '/anthropic' : '/openai/v1';
     lines.push(
       `  ${lane.provider}:`,
@@ -90,41 +90,28 @@ async function configure(lanes: readonly Lane[], providerUrl: string): Promise<s
   return `${lines.join('\n')}\n`;
 }
 
-interface ProviderRun {
-  fault: ProviderFault;
-  share: number;
-  seed: number;
-}
-
-/** Each lane takes the next run as soon as it is free and its breaker and pauses are over. */
+/** Each lane takes the next run of its dialect as soon as it is free and its breaker and pauses are over. */
 async function runFaults(
   stack: ChaosStack,
   request: CampaignRequest,
   lanes: readonly Lane[],
+  planned: readonly ProviderRun[],
 ): Promise<RunResult[]> {
-  const todo: ProviderRun[] = [];
-  for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
-    for (const fault of providerFaults) {
-      if (request.only !== null && !fault.name.includes(request.only)) continue;
-      todo.push({ fault, share: 1, seed }, { fault, share: 0.2, seed });
-    }
-  }
-  const queue = seededRandom(request.seed).shuffle(todo);
+  const flakyUrl = await openFlakyReceiver(stack);
+  const queues = Map.groupBy(planned, ({ dialect }) => dialect);
   const results: RunResult[] = [];
   await Promise.all(
     lanes.map(async (lane) => {
+      const queue = queues.get(lane.kind) ?? [];
       for (let next = queue.shift(); next && request.mayGoOn(); next = queue.shift()) {
         const taken = next;
-        const described = { run: runName(next), seed: next.seed, row: rowName(next) };
-        results.push(await attemptRun(request, described, () => runFault(stack, request, lane, taken)));
+        const described = { run: next.run, seed: next.seed, row: rowName(next) };
+        const work = (): Promise<RunResult> => runFault(stack, request, lane, taken, flakyUrl);
+        results.push(await attemptRun(request, described, work));
       }
     }),
   );
   return results;
-}
-
-function runName({ fault, share, seed }: ProviderRun): string {
-  return `${fault.name}-${share * 100}-s${seed}`;
 }
 
 function rowName({ fault, share }: ProviderRun): string {
@@ -136,10 +123,11 @@ async function runFault(
   request: CampaignRequest,
   lane: Lane,
   planned: ProviderRun,
+  flakyUrl: string,
 ): Promise<RunResult> {
-  const { fault, share, seed } = planned;
-  const run = runName(planned);
+  const { run, fault, share, seed } = planned;
   const random = seededRandom(run);
+  lane.random.next = seededRandom(`${run}-network`).next;
   const lastsMs = share === 1 ? LASTS_MS.all : LASTS_MS.some;
   const provider = steerProvider(stack);
   const account = accountOf(lane.key);
@@ -153,6 +141,7 @@ async function runFault(
     statuses: fault.ends,
     output: !fault.spoils,
     followed: 4,
+    flakyUrl,
     patienceMs: 240_000,
   });
   const startAt = new Date().toISOString();

@@ -9,22 +9,25 @@ import { startTcpProxy } from '../stack/tcp-proxy.ts';
 import type { ProxyFault, TcpProxy } from '../stack/tcp-proxy.ts';
 import type { CampaignRequest, RunResult } from './campaign.ts';
 import type { StoreFault } from './store-fault.ts';
-import { tryStoreFault } from './stores.ts';
+import { storeRuns, tryStoreFault } from './stores.ts';
 
 const LASTS_MS = 10_000;
 
-const kinds: readonly { name: string; fault: ProxyFault }[] = [
-  { name: 'latency', fault: { kind: 'latency', ms: 200 } },
-  { name: 'cut', fault: { kind: 'cut', afterBytes: 2_000 } },
-  { name: 'blackhole', fault: { kind: 'blackhole' } },
-  { name: 'reset', fault: { kind: 'reset' } },
+interface NetworkKind {
+  kind: string;
+  fault: ProxyFault;
+}
+
+const kinds: readonly NetworkKind[] = [
+  { kind: 'redis.network-latency', fault: { kind: 'latency', ms: 200 } },
+  { kind: 'redis.network-cut', fault: { kind: 'cut', afterBytes: 2_000 } },
+  { kind: 'redis.network-blackhole', fault: { kind: 'blackhole' } },
+  { kind: 'redis.network-reset', fault: { kind: 'reset' } },
 ];
 
 /** A network that misbehaves between the product's processes and Redis. */
 export async function tryProxiedRedis(request: CampaignRequest): Promise<RunResult[]> {
-  const wanted = kinds.filter(
-    ({ name }) => request.only === null || `redis.network-${name}`.includes(request.only),
-  );
+  const wanted = storeRuns(request, kinds);
   if (wanted.length === 0) return [];
   const directory = await mkdtemp(join(tmpdir(), 'millrace-chaos-redis-'));
   const redis = await startRedisServer({ dataDirectory: directory, appendOnly: true });
@@ -37,11 +40,9 @@ export async function tryProxiedRedis(request: CampaignRequest): Promise<RunResu
     const environment = { REDIS_URL: `redis://127.0.0.1:${proxy.port}` };
     const stack = await startChaosStack({ workers: 2, environment });
     try {
-      for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
-        for (const each of wanted) {
-          if (!request.mayGoOn()) return runs;
-          runs.push(await tryStoreFault(stack, request, onNetwork(proxy, each), seed));
-        }
+      for (const { fault, seed } of wanted) {
+        if (!request.mayGoOn()) return runs;
+        runs.push(await tryStoreFault(stack, request, onNetwork(proxy, fault), seed));
       }
     } finally {
       await stack.end();
@@ -54,9 +55,9 @@ export async function tryProxiedRedis(request: CampaignRequest): Promise<RunResu
   return runs;
 }
 
-function onNetwork(proxy: TcpProxy, { name, fault }: { name: string; fault: ProxyFault }): StoreFault {
+function onNetwork(proxy: TcpProxy, { kind, fault }: NetworkKind): StoreFault {
   return {
-    kind: `redis.network-${name}`,
+    kind,
     target: 'redis',
     lastsMs: LASTS_MS,
     inject: async () => {

@@ -2,9 +2,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { freeze } from '@millrace/infra';
 import { seededRandom } from '../seeded-random.ts';
 import type { SeededRandom } from '../seeded-random.ts';
+import { openFlakyReceiver } from '../stack/open-flaky-receiver.ts';
 import { startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
 import { attemptParts, attemptRun } from './attempt-run.ts';
+import { isSelected } from './campaign.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 import { judgeRun } from './judge-run.ts';
 import { startLoad } from './load.ts';
@@ -21,7 +23,9 @@ export const randomKills: Campaign = {
   seeds: 50,
   async run(request) {
     const startedAt = performance.now();
-    const seeds = Array.from({ length: request.seeds }, (_, index) => request.seed + index);
+    const seeds = Array.from({ length: request.seeds }, (_, index) => request.seed + index).filter((seed) =>
+      isSelected(request, runName(seed)),
+    );
     // Two stacks on two cores took an API that was killed 7 s to come back, one takes 1.5 s: I12 would judge the machine.
     const parts = Array.from({ length: Math.min(STACKS, seeds.length) }, (_, index) => ({
       name: `stack ${index}`,
@@ -33,20 +37,26 @@ export const randomKills: Campaign = {
 };
 
 const STACKS = 1;
+const GRACE_S = 5;
+
+function runName(seed: number): string {
+  return `kills-s${seed}`;
+}
 
 /** Takes one seed after the other from those that are left. */
 async function takeSeeds(request: CampaignRequest, left: number[]): Promise<RunResult[]> {
   const stack = await startChaosStack({
     workers: 3,
     configuration: 'retry:\n  max_deaths: 10\n',
-    environment: { MILLRACE_SHUTDOWN_GRACE: '5s' },
+    environment: { MILLRACE_SHUTDOWN_GRACE: `${GRACE_S}s` },
   });
   try {
+    const flakyUrl = await openFlakyReceiver(stack);
     const runs: RunResult[] = [];
     for (let seed = left.shift(); seed !== undefined && request.mayGoOn(); seed = left.shift()) {
       const taken = seed;
-      const described = { run: `kills-s${seed}`, seed, row: ROW };
-      runs.push(await attemptRun(request, described, () => oneSeed(stack, request, taken)));
+      const described = { run: runName(seed), seed, row: ROW };
+      runs.push(await attemptRun(request, described, () => oneSeed(stack, request, taken, flakyUrl)));
     }
     return runs;
   } finally {
@@ -54,11 +64,24 @@ async function takeSeeds(request: CampaignRequest, left: number[]): Promise<RunR
   }
 }
 
-async function oneSeed(stack: ChaosStack, request: CampaignRequest, seed: number): Promise<RunResult> {
-  const run = `kills-s${seed}`;
+async function oneSeed(
+  stack: ChaosStack,
+  request: CampaignRequest,
+  seed: number,
+  flakyUrl: string,
+): Promise<RunResult> {
+  const run = runName(seed);
   const random = seededRandom(run);
   const latencyMs = (): number => random.between(50, 900);
-  const load = startLoad(stack, { run, random, jobs: JOBS, spreadMs: SPREAD_MS, latencyMs, followed: 12 });
+  const load = startLoad(stack, {
+    run,
+    random,
+    jobs: JOBS,
+    spreadMs: SPREAD_MS,
+    latencyMs,
+    followed: 12,
+    flakyUrl,
+  });
   // Of their own: else the victims would depend on how many jobs the load had begun by then.
   const victims = seededRandom(`${run}-victims`);
   const thaws: Promise<void>[] = [];
@@ -110,5 +133,7 @@ async function strikeAtRandom(
     // The others take over while it stands still, so recovery counts from the beginning; calls overlap to its end.
     endAt: new Date().toISOString(),
     landed,
+    // Calls that were under way go on until the grace is over, and are ended then.
+    ...(signal === 'SIGTERM' ? { detail: { lingersMs: GRACE_S * 1_000 } } : {}),
   });
 }

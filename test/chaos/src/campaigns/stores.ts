@@ -2,6 +2,7 @@ import { seededRandom } from '../seeded-random.ts';
 import { startChaosStack } from '../stack/start-chaos-stack.ts';
 import type { ChaosStack } from '../stack/start-chaos-stack.ts';
 import { attemptParts, attemptRun } from './attempt-run.ts';
+import { isSelected } from './campaign.ts';
 import type { Campaign, CampaignRequest, RunResult } from './campaign.ts';
 import { judgeRun } from './judge-run.ts';
 import { startLoad } from './load.ts';
@@ -40,21 +41,37 @@ async function onStackOfItsOwn(
   request: CampaignRequest,
   faults: readonly StoreFault[],
 ): Promise<RunResult[]> {
-  const wanted = faults.filter((fault) => request.only === null || fault.kind.includes(request.only));
+  const wanted = storeRuns(request, faults);
   if (wanted.length === 0) return [];
   const stack = await startChaosStack({ workers: 2 });
   try {
     const runs: RunResult[] = [];
-    for (let seed = request.seed; seed < request.seed + request.seeds; seed += 1) {
-      for (const fault of seededRandom(seed).shuffle(wanted)) {
-        if (!request.mayGoOn()) return runs;
-        runs.push(await tryStoreFault(stack, request, fault, seed));
-      }
+    for (const { fault, seed } of wanted) {
+      if (!request.mayGoOn()) return runs;
+      runs.push(await tryStoreFault(stack, request, fault, seed));
     }
     return runs;
   } finally {
     await stack.end();
   }
+}
+
+/** Those that are asked for, seed by seed, each seed in an order of its own. */
+export function storeRuns<Fault extends { kind: string }>(
+  request: Pick<CampaignRequest, 'seed' | 'seeds' | 'only'>,
+  faults: readonly Fault[],
+): { fault: Fault; seed: number }[] {
+  const seeds = Array.from({ length: request.seeds }, (_, index) => request.seed + index);
+  return seeds.flatMap((seed) =>
+    seededRandom(seed)
+      .shuffle(faults)
+      .filter((fault) => isSelected(request, runName(fault, seed)))
+      .map((fault) => ({ fault, seed })),
+  );
+}
+
+function runName({ kind }: { kind: string }, seed: number): string {
+  return `${kind}-s${seed}`;
 }
 
 /** Jobs come before, during and after the fault. */
@@ -64,7 +81,7 @@ export function tryStoreFault(
   fault: StoreFault,
   seed: number,
 ): Promise<RunResult> {
-  const described = { run: `${fault.kind}-s${seed}`, seed, row: fault.kind };
+  const described = { run: runName(fault, seed), seed, row: fault.kind };
   return attemptRun(request, described, () => injectUnderLoad(stack, request, fault, seed));
 }
 
@@ -74,7 +91,7 @@ async function injectUnderLoad(
   fault: StoreFault,
   seed: number,
 ): Promise<RunResult> {
-  const run = `${fault.kind}-s${seed}`;
+  const run = runName(fault, seed);
   const random = seededRandom(run);
   const spreadMs = fault.lastsMs + 6_000;
   const latencyMs = (): number => random.between(50, 1_500);

@@ -5,21 +5,23 @@ import type { Finding } from './check.ts';
 
 /**
  * I10. What a follower got over all its connections: ids only grow, every lifecycle event of the record is among them, no
- * other is, the terminal event comes once and last; and the text that it shows in the end is the step's output.
+ * other is, the terminal event comes once and last; and the text that it shows in the end is the step's output, which every
+ * campaign asks to be streamed. Lines of a provider batch have no live text.
  */
-export function checkStreams({ client, jobs, liveText }: Evidence): Finding[] {
+export function checkStreams({ client, provider, jobs, liveText }: Evidence): Finding[] {
   const streamed = Map.groupBy(
     client.filter((entry) => entry.kind === 'event'),
     (entry) => entry.jobId,
   );
   const connected = new Set(client.flatMap((entry) => (entry.kind === 'connected' ? [entry.jobId] : [])));
+  const lines = new Set(provider.flatMap((call) => (call.batchId === null ? [] : [call.stepId])));
   return jobs.flatMap((record) => {
     if (!connected.has(record.job.id)) return [];
     const got = streamed.get(record.job.id) ?? [];
     return [
       ...checkOrder(record, got),
       ...checkLifecycle(record, got),
-      ...(liveText === 'none' ? [] : checkText(record, got, liveText === 'whole')),
+      ...(liveText === 'none' ? [] : checkText(record, got, lines, liveText === 'whole')),
     ];
   });
 }
@@ -51,6 +53,7 @@ function checkLifecycle({ job, events }: JobRecord, got: readonly StreamedEntry[
 function checkText(
   { job, steps }: JobRecord,
   got: readonly StreamedEntry[],
+  lines: ReadonlySet<string | null>,
   mustBeWhole: boolean,
 ): Finding[] {
   const shown = new Map<string, string>();
@@ -59,13 +62,15 @@ function checkText(
     if (type === 'step.retried') shown.set(step, '');
     if (type === 'step.delta') shown.set(step, (shown.get(step) ?? '') + (text ?? ''));
   }
+  const isLine = (step: ApiStep): boolean =>
+    step.attempts.some((attempt) => attempt.status === 'completed' && lines.has(attempt.request_tag));
   const isWrong = (step: ApiStep): boolean => {
-    const text = shown.get(step.key);
-    if (step.status !== 'completed' || typeof step.output !== 'string' || text === undefined) return false;
+    const text = shown.get(step.key) ?? '';
+    if (step.status !== 'completed' || typeof step.output !== 'string' || isLine(step)) return false;
     return mustBeWhole ? text !== step.output : !step.output.startsWith(text);
   };
   return steps.filter(isWrong).map((step) => ({
     about: `${job.id}/${step.key}`,
-    what: `shows ${JSON.stringify(shown.get(step.key))} and its output is ${JSON.stringify(step.output)}`,
+    what: `shows ${JSON.stringify(shown.get(step.key) ?? null)} and its output is ${JSON.stringify(step.output)}`,
   }));
 }

@@ -1,21 +1,47 @@
+import type { Evidence } from '../observer/evidence.ts';
 import type { FaultEntry, ProviderCall } from '../observer/journals.ts';
 
 /** Two clocks of one machine, and the time between a line in a journal and what it speaks of. */
 const SLACK_MS = 1_000;
 
-/** Whether a fault landed while these calls of one step were made: only then may there be more than one. */
-export function isExplained(calls: readonly ProviderCall[], faults: readonly FaultEntry[]): boolean {
-  return calls.some((call) => call.end?.fault != null) || isInterfered(calls, faults);
-}
-
-/** Whether somebody broke something while these calls were made; that the provider refused one of them is no such thing. */
-export function isInterfered(calls: readonly ProviderCall[], faults: readonly FaultEntry[]): boolean {
-  const first = Math.min(...calls.map((call) => Date.parse(call.at)));
-  const last = Math.max(...calls.map((call) => Date.parse(call.at)));
+/**
+ * Whether a fault landed that can have lost the answer of this call: between its arrival at the provider and `goneAt`, when
+ * the product went on without it. Of a batch's line the vendor alone can withhold the answer, for it keeps it until it is read.
+ */
+export function isLossExplained(
+  call: ProviderCall,
+  goneAt: string | null,
+  { run, faults }: Pick<Evidence, 'run' | 'faults'>,
+): boolean {
+  const from = Date.parse(call.at) - SLACK_MS;
+  const until = Date.parse(goneAt ?? call.end?.at ?? call.at) + SLACK_MS;
+  const canLose = call.batchId === null ? canLoseAnswer : canWithholdLine;
   return faults.some(
     (fault) =>
       fault.landed &&
-      Date.parse(fault.startAt) <= last + SLACK_MS &&
-      Date.parse(fault.endAt) >= first - SLACK_MS,
+      canLose(fault, call, run) &&
+      Date.parse(fault.startAt) <= until &&
+      Date.parse(fault.endAt) + lingersMs(fault) >= from,
   );
+}
+
+/**
+ * Who can lose an answer that was on its way: the worker, which runs of one stack share, so that it may have died of another
+ * run's fault; PostgreSQL, without which no lease is renewed and no answer recorded; and the call's own way to its provider.
+ * Redis, the API and the scheduler have no part in it, unless a fault of theirs killed every process.
+ */
+function canLoseAnswer(fault: FaultEntry, call: ProviderCall): boolean {
+  if (['worker', 'poisoned worker', 'postgres'].includes(fault.target)) return true;
+  if (fault.kind.endsWith('.down-at-start')) return true;
+  return fault.kind.startsWith('provider.network-') && fault.detail?.['account'] === call.account;
+}
+
+function canWithholdLine(fault: FaultEntry, _call: ProviderCall, run: string): boolean {
+  return fault.target === 'provider' && fault.run === run;
+}
+
+/** What was asked to stop ends its calls only when its time of grace is over. */
+function lingersMs(fault: FaultEntry): number {
+  const lingers = fault.detail?.['lingersMs'];
+  return typeof lingers === 'number' ? lingers : 0;
 }

@@ -1,5 +1,5 @@
 import type { ApiStep, Evidence, JobRecord } from '../observer/evidence.ts';
-import type { ClientEntry, FaultEntry, ProviderCall } from '../observer/journals.ts';
+import type { ClientEntry, FaultEntry, ProviderBatch, ProviderCall } from '../observer/journals.ts';
 
 /** What can be changed, so that tests can plant a mistake anywhere. */
 export type Mutable<Value> = Value extends (...parameters: never[]) => unknown
@@ -29,6 +29,7 @@ export function soundEvidence(): Mutable<Evidence> {
       },
     ],
     provider: [providerCall(1, 'first', 2), providerCall(2, 'second', 4)],
+    batches: [],
     faults: [],
     jobs: [record],
     leaks: [],
@@ -62,6 +63,19 @@ export function providerCall(sequence: number, key: string, second: number, fenc
       aborted: false,
       fault: null,
     },
+  };
+}
+
+/** A batch that the provider created; all that this makes have the same lines. */
+export function providerBatch(batchId: string, change: Partial<ProviderBatch> = {}): ProviderBatch {
+  return {
+    batchId,
+    at: at(1),
+    account: 'account',
+    contentSha256: 'content',
+    customIdsSha256: 'lines',
+    createFault: null,
+    ...change,
   };
 }
 
@@ -154,6 +168,7 @@ const record: JobRecord = {
       event_type: 'job.completed',
       status: 'delivered',
       endpoint_id: 'whe_1',
+      url: 'http://127.0.0.1:1/ok',
       tries: [{ number: 1, http_status: 204 }],
     },
   ],

@@ -63,13 +63,19 @@ async function perform(order: ClientOrder): Promise<string | null> {
   }
 }
 
-/** Repeats with the same key until there is an answer, as a careful service does. */
+/** Repeats with the same key until there is an answer, as a careful service does, and notes when it gives up. */
 async function submit(order: ClientOrder & { do: 'submit' }): Promise<string | null> {
   const { run, key, expect } = order;
   const body = JSON.stringify(order.request);
   const bodySha256 = createHash('sha256').update(body).digest('hex');
   const deadlineAt = performance.now() + order.patienceMs;
-  for (let number = 1; performance.now() < deadlineAt; number += 1) {
+  const giveUp = (tries: number, last: string): null => {
+    note({ kind: 'gave-up', at: now(), run, key, tries, last });
+    return null;
+  };
+  let last = 'nothing was sent';
+  let number = 1;
+  for (; performance.now() < deadlineAt; number += 1) {
     const base = { run, key, try: number };
     note({ kind: 'invoke', at: now(), ...base, expect, bodySha256 });
     try {
@@ -84,13 +90,15 @@ async function submit(order: ClientOrder & { do: 'submit' }): Promise<string | n
       const again = status >= 500 || status === 429 || status === 409;
       if (status >= 500) note({ kind: 'unknown', at: now(), ...base, why: `status ${status}` });
       else note({ kind: 'fail', at: now(), ...base, status, code: answer?.code ?? null });
-      if (!again) return null;
+      last = `status ${status}${typeof answer?.code === 'string' ? ` ${answer.code}` : ''}`;
+      if (!again) return giveUp(number, last);
     } catch (error) {
-      note({ kind: 'unknown', at: now(), ...base, why: describe(error) });
+      last = describe(error);
+      note({ kind: 'unknown', at: now(), ...base, why: last });
     }
     await pause(RETRY_AFTER_MS);
   }
-  return null;
+  return giveUp(number - 1, last);
 }
 
 /** The lines are the submissions; nobody but the batch's results acknowledges them. */

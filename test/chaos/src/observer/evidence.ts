@@ -1,4 +1,4 @@
-import type { ClientEntry, FaultEntry, ProviderCall, SinkEntry } from './journals.ts';
+import type { ClientEntry, FaultEntry, ProviderBatch, ProviderCall, SinkEntry } from './journals.ts';
 
 /** All that is known of one run, from the four journals and from the public API. */
 export interface Evidence {
@@ -6,6 +6,8 @@ export interface Evidence {
   client: readonly ClientEntry[];
   sink: readonly SinkEntry[];
   provider: readonly ProviderCall[];
+  /** The provider batches that steps of this run are lines of, and their doubles, in the order of their creation. */
+  batches: readonly ProviderBatch[];
   /** The faults of this run, and those of others that hit the same processes meanwhile. */
   faults: readonly FaultEntry[];
   jobs: readonly JobRecord[];
@@ -69,6 +71,7 @@ export interface ApiDelivery {
   event_type: string;
   status: string;
   endpoint_id: string | null;
+  url: string;
   tries: readonly { number: number; http_status: number | null }[];
 }
 

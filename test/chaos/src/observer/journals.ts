@@ -28,6 +28,8 @@ export type ClientEntry =
   | { kind: 'fail'; at: string; run: string; key: string; try: number; status: number; code: string | null }
   /** A time-out, a broken connection, or a 5xx: the job may be there or not. */
   | { kind: 'unknown'; at: string; run: string; key: string; try: number; why: string }
+  /** The last try of a submission has failed, or was refused for good. */
+  | { kind: 'gave-up'; at: string; run: string; key: string; tries: number; last: string }
   | { kind: 'connected'; at: string; run: string; jobId: string; connection: number; after: number }
   | StreamedEntry
   | { kind: 'disconnected'; at: string; run: string; jobId: string; connection: number; why: string }
@@ -119,6 +121,24 @@ export interface ProviderCall extends Omit<ProviderAccepted, 'event'> {
   end: ProviderEnded | null;
   /** `job/step`: by the call's own tag, or by the attempt that names it as its line; null for what belongs to none. */
   step: string | null;
+}
+
+/** A note on a provider batch in the simulator's journal, as far as the checker looks at it. */
+export type ProviderNote =
+  | { event: 'batch.created'; at: string; account: string; batchId: string; contentSha256: string }
+  | { event: 'batch.read'; batchId: string; customIdsSha256: string };
+
+/** A batch that the provider created. */
+export interface ProviderBatch {
+  batchId: string;
+  at: string;
+  account: string;
+  /** Of the uploaded bytes. */
+  contentSha256: string;
+  /** Of its lines' names; null: the provider had not read them. */
+  customIdsSha256: string | null;
+  /** The ordered fault that kept its creator from hearing of it; null: it was answered as it must be. */
+  createFault: string | null;
 }
 
 /** A fault that was injected, and whether it landed where it was meant to. */

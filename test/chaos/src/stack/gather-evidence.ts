@@ -1,8 +1,9 @@
+import { haveSameLines } from '../checker/check-batches.ts';
 import { createApiReader } from '../observer/api-reader.ts';
 import type { Evidence, JobRecord } from '../observer/evidence.ts';
 import { readLines } from '../observer/jsonl.ts';
-import type { ClientEntry, ProviderCall, SinkEntry } from '../observer/journals.ts';
-import { readProviderCalls, readTag } from '../observer/provider-journal.ts';
+import type { ClientEntry, ProviderBatch, ProviderCall, SinkEntry } from '../observer/journals.ts';
+import { readProviderBatches, readProviderCalls, readTag } from '../observer/provider-journal.ts';
 import type { ChaosStack } from './start-chaos-stack.ts';
 
 /** Waits until a run is over, `limitMs` at most, and joins all that the witnesses know of it. */
@@ -26,13 +27,15 @@ export async function gatherEvidence(
     ...client.flatMap((entry) => ('jobId' in entry ? [entry.jobId] : [])),
   ]);
   const startedAt = Math.min(...client.map((entry) => Date.parse(entry.at)));
+  const provider = ownCalls(stack, jobs, ids, options.ownsBatches === true ? startedAt : Infinity);
   return {
     run,
     client,
     sink: readLines<SinkEntry>(stack.journals.sink).filter(
       (entry) => entry.jobId !== null && ids.has(entry.jobId),
     ),
-    provider: ownCalls(stack, jobs, ids, options.ownsBatches === true ? startedAt : Infinity),
+    provider,
+    batches: ownBatches(stack, provider),
     faults: stack.faultLog.entries().filter((fault) => Date.parse(fault.endAt) >= startedAt - 60_000),
     jobs,
     leaks: findLeaks(stack, startedAt),
@@ -77,4 +80,12 @@ function ownCalls(
     const step = lines.get(call.stepId ?? '') ?? null;
     return step !== null || Date.parse(call.at) >= linesSince ? [{ ...call, step }] : [];
   });
+}
+
+/** The batches of these lines, and those that were created with the same lines. */
+function ownBatches(stack: ChaosStack, calls: readonly ProviderCall[]): ProviderBatch[] {
+  const ids = new Set(calls.flatMap(({ batchId }) => (batchId === null ? [] : [batchId])));
+  const all = readProviderBatches(stack.journals.provider);
+  const own = all.filter(({ batchId }) => ids.has(batchId));
+  return all.filter((batch) => own.some((each) => haveSameLines(each, batch)));
 }

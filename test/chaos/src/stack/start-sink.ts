@@ -6,6 +6,8 @@ export interface Sink {
   readonly url: string;
   /** Makes an endpoint of the tenant at this path of the sink and tells the sink its secret; its id. */
   register(stack: { apiUrl: string; bootstrapKey: string }, path: string): Promise<string>;
+  /** Lets the sink take webhooks at a path for which there is no endpoint; the path's URL. */
+  open(path: string, secret: string): string;
   stop(): void;
 }
 
@@ -30,6 +32,10 @@ export async function startSink(journal: string): Promise<Sink> {
         throw new Error(`no endpoint: ${response.status} ${JSON.stringify(endpoint)}`);
       child.send({ path, secret: endpoint.secret });
       return endpoint.id;
+    },
+    open(path, secret) {
+      child.send({ path, secret });
+      return `${url}${path}`;
     },
     stop: () => {
       if (child.connected) child.disconnect();

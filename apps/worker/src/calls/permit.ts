@@ -116,11 +116,12 @@ export async function obtainPermit(
     if (isRetry) retryBudget.refund(step.target);
     if (reservation.verdict === 'aborted') return { kind: 'aborted', reason: signal.reason as AbortReason };
     if (reservation.verdict === 'too_large') return { ...reservation, kind: 'too_large' };
-    const { waitMs, poolWaitMs, reason, keepsTurn } = reservation;
+    const { waitMs, poolWaitMs, reason, keepsTurn, isLearned = false } = reservation;
     const leastMs = poolWaitMs < waitMs ? OWN_WAIT_PAUSE_MS : SHORTEST_PAUSE_MS;
     const pauseMs = Math.max(leastMs, poolWaitMs - PAUSE_LEAD_MS);
     const mostMs = reason === 'parked' ? LONGEST_PARKED_PAUSE_MS : LONGEST_PAUSE_MS;
-    dependencies.pausePool(step.pool, Math.min(mostMs, pauseMs));
+    // A call that is larger than what its provider told of late says nothing of the pool.
+    if (!isLearned) dependencies.pausePool(step.pool, Math.min(mostMs, pauseMs));
     // The pause makes it wait already. Behind a delay of its own it would let others of its tenant be handed out meanwhile, and
     // all of them would go before newcomers.
     return { kind: 'must_wait', delayMs: waitMs + random() * 250, keepsTurn };

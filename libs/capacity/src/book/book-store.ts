@@ -114,6 +114,7 @@ export function createBookStore(options: { redis: Redis; names: KeyNames; leaseM
             poolWaitMs: Number(answer[3]),
             reason: isOtherReason(reason) ? reason : dimensionOfLetter(reason),
             keepsTurn: answer[4] === 1,
+            ...(answer[5] === 1 ? { isLearned: true } : {}),
           },
           waitMs: 0,
         };

@@ -35,7 +35,8 @@ export interface Booking {
 /**
  * `leave`: the call may go now; settle the booking however it ends. `wait`: nothing was booked; come back in `waitMs`.
  * `poolWaitMs` of it is not for this call's size or class: until then nothing of the pool can leave; `keepsTurn` if that is all of
- * it but for a moment. Reason `turn`: there is room, and a call of an earlier place comes first. `too_large`: it can never go,
+ * it but for a moment. Reason `turn`: there is room, and a call of an earlier place comes first.
+ * `isLearned`: it is larger than a limit that headers told. `too_large`: it can never go,
  * or (`isLearned`) has for minutes been larger than a limit that the vendor's headers told. `aborted`: the signal ended the wait;
  * nothing is booked.
  */
@@ -47,6 +48,7 @@ export type Reservation =
       poolWaitMs: number;
       reason?: Dimension | 'concurrency' | 'parked' | 'turn';
       keepsTurn: boolean;
+      isLearned?: boolean;
     }
   | ({ verdict: 'too_large'; isLearned?: boolean } & TooLarge)
   | { verdict: 'aborted' };

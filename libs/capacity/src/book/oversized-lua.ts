@@ -1,43 +1,34 @@
 /**
- * Calls that are larger than a limit which headers told, but not than the configured one. Such a call waits, because the next
- * answer may name another limit; but not for ever. It is noted with its name, and when it has been larger for five minutes at every ask,
- * it is refused. An ask in which it fits forgets it, and so does a minute without one: nobody knows what was told meanwhile. A call for
- * which there is no place waits until another one has left the list.
+ * The limits that headers told, as calls met them that were larger than those, but not than the configured ones. Such a call waits,
+ * because the next answer may name another limit; but not for ever: one that is larger than all that was told for five minutes is
+ * refused. What is remembered is of the dimension and not of a call, so a thousand such calls need no more than one.
  *
- * In the field `oversized` of a book (cmsgpack): a list of at most eight, each with `id`, `since` (first too large) and `till`
- * (forgotten then, unless it asks again).
+ * In the field `oversized` of a book (cmsgpack), by dimension: `most`, the highest limit that any call met since `since`; `before`, the
+ * same of the five minutes before that, absent at first; `till`, after which nothing is known (renewed by each call that is too large).
  */
 export const oversizedLua = `
-local MOST_OVERSIZED, REFUSED_AFTER_MS, ASKS_WITHIN_MS = 8, 300000, 60000
+local TOLD_FOR_MS, TOLD_UNTIL_MS = 300000, 900000
 local function openOversized(text, now)
   local alive = {}
-  for _, each in ipairs(text and cmsgpack.unpack(text) or {}) do
-    if each.till > now and each.till <= now + ASKS_WITHIN_MS then alive[#alive + 1] = each end
+  for name, each in pairs(text and cmsgpack.unpack(text) or {}) do
+    if each.since <= now and each.till > now then alive[name] = each end
   end
   return alive
 end
--- Forgets a call; false if it was not noted.
-local function dropOversized(oversized, id)
-  for i, each in ipairs(oversized) do
-    if each.id == id then
-      table.remove(oversized, i)
-      return true
-    end
-  end
-  return false
+-- Notes the limit that a call meets where one was too large lately; false if that is nothing new.
+local function noteToldLimit(oversized, d)
+  local told = oversized[d.name]
+  if not told or d.limit <= told.most then return false end
+  told.most = d.limit
+  return true
 end
--- Notes that a call is too large; for how long it has been, in ms.
-local function noteOversized(oversized, id, now)
-  for _, each in ipairs(oversized) do
-    if each.id == id then
-      each.till = now + ASKS_WITHIN_MS
-      return now - each.since
-    end
-  end
-  if #oversized < MOST_OVERSIZED then
-    oversized[#oversized + 1] = {id = id, since = now, till = now + ASKS_WITHIN_MS}
-  end
-  return 0
+-- Notes that a call is too large; true if it was for all that was told in the last five minutes.
+local function isOversizedForLong(oversized, d, now)
+  local told = oversized[d.name] or {since = now, most = d.limit}
+  if now - told.since >= TOLD_FOR_MS then told.before, told.since, told.most = told.most, now, d.limit end
+  told.till = now + TOLD_UNTIL_MS
+  oversized[d.name] = told
+  return told.before ~= nil and d.amount > math.max(told.before, told.most)
 end
 -- The field and its value, for HSET.
 local function closeOversized(oversized) return 'oversized', cmsgpack.pack(oversized) end

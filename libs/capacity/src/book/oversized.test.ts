@@ -46,6 +46,7 @@ async function openToldPool() {
     ...{ tell, ask },
     pass: (ms: number) => (clock.now += ms),
     quote: () => book.quote(pool, large),
+    askSmall: () => mustLeave(book, pool, tiny),
     /** The calls come as often as they are told to; small ones leave meanwhile. All of them must wait. */
     keepAsking: async (ms: number, ...names: string[]): Promise<void> => {
       for (let passed = 0; passed < ms; passed += ASK_EVERY_MS) {
@@ -70,45 +71,46 @@ test('a call that was larger than a limit which headers told for five minutes is
   pass(-1);
   expect(await ask('call')).toMatchObject([{ verdict: 'wait', waitMs: 15_000 }]);
   pass(1);
-  expect(await ask('call', 'another')).toEqual([refused, expect.objectContaining({ verdict: 'wait' })]);
+  // What was told is known for all calls, of however many there are.
+  expect(await ask('call', 'another')).toEqual([refused, refused]);
 });
 
-test('the five minutes begin anew for a call that fitted in between', async () => {
+test('one that fitted in between is no longer too large for all that was told', async () => {
   const { ask, tell, keepAsking } = await openToldPool();
   await keepAsking(4 * MINUTE_MS, 'call');
   await tell(100_000);
   expect(await ask('call')).toMatchObject([{ verdict: 'leave' }]);
   await tell(10_000);
-  await keepAsking(5 * MINUTE_MS, 'call');
+  await keepAsking(6 * MINUTE_MS, 'call');
   expect(await ask('call')).toEqual([refused]);
 });
 
-test('and for one that did not ask for a minute, while another’s go on', async () => {
-  const { ask, keepAsking } = await openToldPool();
-  await keepAsking(3 * MINUTE_MS, 'call', 'other');
-  await keepAsking(MINUTE_MS, 'other');
-  await keepAsking(MINUTE_MS, 'call', 'other');
-  expect(await ask('call', 'other')).toEqual([expect.objectContaining({ verdict: 'wait' }), refused]);
-  await keepAsking(4 * MINUTE_MS, 'call');
+test('a limit that another call met counts, too, where the models of a pool are told different ones', async () => {
+  const { tell, askSmall, keepAsking } = await openToldPool();
+  for (let round = 0; round < 4; round += 1) {
+    await keepAsking(2 * MINUTE_MS, 'call');
+    await tell(100_000);
+    await askSmall();
+    await tell(10_000);
+  }
+});
+
+test('one that asks seldom is refused all the same', async () => {
+  const { ask, pass } = await openToldPool();
+  for (const minutes of [4, 5]) {
+    expect(await ask('call')).toMatchObject([{ verdict: 'wait', isLearned: true }]);
+    pass(minutes * MINUTE_MS);
+  }
   expect(await ask('call')).toEqual([refused]);
 });
 
-test('and when the clock has gone back to before the last ask', async () => {
-  const { pass, keepAsking } = await openToldPool();
+test('nothing is known after a quarter of an hour without one', async () => {
+  const { ask, askSmall, pass, tell, keepAsking } = await openToldPool();
   await keepAsking(5 * MINUTE_MS, 'call');
-  pass(-ASK_EVERY_MS - 1_000);
-  await keepAsking(MINUTE_MS, 'call');
-});
-
-test('a ninth waits until one of the eight has gone, and its own five minutes begin then', async () => {
-  const { ask, keepAsking } = await openToldPool();
-  const eight = Array.from({ length: 8 }, (_, index) => `call ${index}`);
-  await keepAsking(5 * MINUTE_MS, ...eight, 'ninth');
-  const answers = await ask(...eight, 'ninth');
-  expect(answers.slice(0, 8)).toEqual(eight.map(() => refused));
-  expect(answers[8]).toMatchObject({ verdict: 'wait' });
-  await keepAsking(5 * MINUTE_MS, 'ninth');
-  expect(await ask('ninth')).toEqual([refused]);
+  pass(15 * MINUTE_MS);
+  await askSmall();
+  await tell(10_000);
+  expect(await ask('call')).toMatchObject([{ verdict: 'wait' }]);
 });
 
 test('who only asks how long it would take is told to wait, and is not remembered', async () => {

@@ -43,7 +43,8 @@ import { waitersLua } from './waiters-lua.ts';
  * Guarantees: either everything is booked or nothing is (but leases that ran out are dropped). No window of that
  * length holds more than the limit, as long as nobody but the book's callers sends.
  *
- * Returns {'wait', ms, why, ms until a small call with the whole limit could leave, 1 if it waits for nothing else},
+ * Returns {'wait', ms, why, ms until a small call with the whole limit could leave, 1 if it waits for nothing else, 1 if it is larger than a limit
+ * that headers told},
  * {'too_large', dimension, limit, 1 if headers told it} or
  * {'leave', ms, instant, 1 if the domain has been in high use for a window, then for each dimension: name, slice, limit, own
  * use with this call, bucket's debt, corrected by so far, ms in which the pace at which it was charged lets the limit through}.
@@ -119,13 +120,13 @@ for i = 13, #ARGV, 4 do
   local d = open(ARGV[i], state[9 + (i - 13) / 4], ARGV[i + 1], now)
   d.amount, d.after, d.read, d.gone = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), {}, {}
   if d.amount > d.configured then return {'too_large', d.name, d.configured, 0} end
+  if noteToldLimit(oversized, d) then redis.call('HSET', book, closeOversized(oversized)) end
   if d.amount > d.limit then
-    if id == '' then return {'wait', LEARNED_MS, d.name, 0, 0} end
-    local isRefused = noteOversized(oversized, id, now) >= REFUSED_AFTER_MS
-    if isRefused then dropOversized(oversized, id) end
+    if id == '' then return {'wait', LEARNED_MS, d.name, 0, 0, 1} end
+    local isRefused = isOversizedForLong(oversized, d, now)
     redis.call('HSET', book, closeOversized(oversized))
     if isRefused then return {'too_large', d.name, d.limit, 1} end
-    return {'wait', LEARNED_MS, d.name, 0, 0}
+    return {'wait', LEARNED_MS, d.name, 0, 0, 1}
   end
   want[d.name] = d.amount
   local held = saver and not isSaver and saver.saved[d.name] or 0
@@ -152,7 +153,10 @@ for i = 13, #ARGV, 4 do
     if isFullForPeers then peer = from end
   end
   -- Nothing is left that could run out: it is the other's turn, for as long as he comes for it.
-  if held > 0 and held + d.amount > room then from, anyone = math.max(from, saver.till), math.max(anyone, saver.till) end
+  if held > 0 and held + d.amount > room then
+    from = math.max(from, saver.till)
+    if held >= full then anyone = math.max(anyone, saver.till) end
+  end
   local allowance = burst / 20
   if now - born >= span then allowance = burst * (1 - 0.8 * math.min(1, (d.sum + math.max(aside, d.aside)) / d.limit)) end
   from, anyone = math.max(from, math.ceil(d.tat - allowance)), math.max(anyone, math.ceil(d.tat - allowance))
@@ -161,7 +165,6 @@ for i = 13, #ARGV, 4 do
   peers = math.max(peers, math.max(peer, math.ceil(d.tat - allowance)) - lead)
   all[#all + 1] = d
 end
-if id ~= '' and dropOversized(oversized, id) then redis.call('HSET', book, closeOversized(oversized)) end
 if leave - now > horizon then
   -- Where the wait is the pool's but for a moment, there is nothing to save for.
   if ARGV[10] ~= '' and (mine or leave - peers > horizon / 10) then

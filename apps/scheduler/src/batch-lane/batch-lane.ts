@@ -34,7 +34,11 @@ export function createBatchLane(
     createRepeat({
       name: 'deletion of files at providers',
       everyMs: DISCARD_EVERY_MS,
-      work: () => leftovers.discardDue(),
+      // A vendor that hangs must not keep the process from stopping.
+      work: () => {
+        void leftovers.discardDue();
+        return Promise.resolve();
+      },
       onError,
     }),
     repeat('gauges of the batch lane', () => measure(dependencies), MEASURE_EVERY_MS),

@@ -1,3 +1,4 @@
+import { ensureTenant } from '@millrace/ledger';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openTestLane } from './testing/open-test-lane.ts';
 import type { TestLane } from './testing/open-test-lane.ts';
@@ -182,7 +183,7 @@ describe('pilots', () => {
     expect(await trialAfter(...three(REFUSED))).toBe('refused');
   });
 
-  it.each(['content_refused', 'output_invalid', 'output_truncated'])(
+  it.each(['content_refused', 'context_length_exceeded', 'output_invalid', 'output_truncated'])(
     'that ended with %s prove their shape: the provider took the request',
     async (code) => {
       expect(await trialAfter(failed(code))).toBe('proven');
@@ -203,6 +204,29 @@ describe('pilots', () => {
   it('refuse a shape only when three of them were refused, however many told nothing', async () => {
     expect(await trialAfter(NOTHING, ELSEWHERE, REFUSED, NOTHING, REFUSED)).toMatch(/^(untried|trying)$/);
     expect(await trialAfter(REFUSED)).toBe('refused');
+  });
+
+  it.each([failed('cost_cap_exceeded'), failed('call_too_large'), "status = 'cancelled'"])(
+    'that never left (%s) do not keep the next one waiting',
+    async (change) => {
+      await pilotEnds(change);
+      lane.dependencies.now = () => 0;
+      for (let looks = 0; looks < 2; looks += 1) await lane.collect();
+      expect(lane.heard.steps).toHaveLength(1);
+    },
+  );
+
+  it('are taken from another tenant than the last one, as long as there is one', async () => {
+    await ensureTenant(lane.ledger.database, 'another');
+    const others = await lane.addJob(['call'], { tenantId: 'another' });
+    await pilotEnds(NOTHING);
+    later();
+    while (lane.heard.steps.length === 0) await lane.collect();
+    expect(lane.heard.steps[0]).toContain(others);
+    await pilotEnds(NOTHING);
+    later();
+    while (lane.heard.steps.length === 0) await lane.collect();
+    expect(lane.heard.steps[0]).not.toContain(others);
   });
 
   it('that tell nothing are followed by the next one after a while, not at each look', async () => {

@@ -63,6 +63,8 @@ export function createLeftovers(options: {
     },
     async discardDue() {
       const due = [...held].filter(({ dueAt }) => dueAt <= now()).slice(0, AT_A_TIME);
+      // Nobody begins it a second time while it is under way.
+      for (const each of due) each.dueAt = Infinity;
       await Promise.all(due.map(discard));
     },
   };

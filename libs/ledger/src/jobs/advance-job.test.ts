@@ -125,8 +125,8 @@ describe('an advance', () => {
       Promise.resolve({ kind: 'finish', status: 'completed', output: 'paid', error: null });
     const goOn = (): Promise<AdvanceDecision> =>
       Promise.resolve({ kind: 'wait', steps: [newStep('b')], abandoned: [] });
-    const recordAndPass = async (passedMs: number, lateMs: number): Promise<string> => {
-      const jobId = await ledger.addJob({ deadlineAt: Date.now() + 60_000 }, ['a']);
+    const recordAndPass = async (passedMs: number, lateMs: number, names = ['a']): Promise<string> => {
+      const jobId = await ledger.addJob({ deadlineAt: Date.now() + 60_000 }, names);
       const [a] = await ledger.claim(jobId, ['a']);
       await ledger.passTime(passedMs);
       await recordOutcomes(database, [outcome(a!, completed())]);
@@ -141,6 +141,16 @@ describe('an advance', () => {
     const unfinished = await recordAndPass(10_000, 60_000);
     expect(await advanceJob(database, unfinished, goOn)).toMatchObject({ finished: { status: 'expired' } });
     await expect(ledger.step(unfinished, 'b')).rejects.toThrow('there is no b');
+    // Neither does what comes in later, as the call of a branch that was cut.
+    const cut = await recordAndPass(10_000, 60_000, ['a', 'c']);
+    const [c] = await ledger.claim(cut, ['c']);
+    await recordOutcomes(database, [outcome(c!, failed({ code: 'provider_timeout', message: 'cut' }))]);
+    const shown = await advanceJob(database, cut, (state) => {
+      expect(state.steps.get('a')?.status).toBe('completed');
+      expect(state.steps.get('c')?.status).toBe('open');
+      return finish();
+    });
+    expect(shown).toMatchObject({ finished: { status: 'completed' } });
     const tooLate = await recordAndPass(61_000, 0);
     expect(await advanceJob(database, tooLate, finish)).toMatchObject({ finished: { status: 'expired' } });
   });

@@ -52,7 +52,7 @@ WHERE jobs.id = w.id RETURNING jobs.id, steps_open`;
 /**
  * Carries jobs on in one transaction: locks them, shows `decide` the recorded steps of each, and writes what it decided:
  * new steps (unique on job and key, so that two advancers do no harm) or the end. A job past its deadline expires, unless the
- * steps that ended in time are its end: the one that recorded them may have come late to this. One that waits while no step is open fails. `gone` when a job has ended or does not exist. The results are in
+ * steps that ended in time are its end: who recorded them may have come late to this. One that waits while no step is open fails. `gone` when a job has ended or does not exist. The results are in
  * the order of the ids, which must be distinct; when `decide` throws for one job, nothing is written for any.
  */
 export async function advanceJobs(

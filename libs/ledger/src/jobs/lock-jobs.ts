@@ -38,9 +38,9 @@ export interface LockedJob {
   isStarted: boolean;
   /** Its deadline has passed. */
   isLate: boolean;
-  /** Steps of it have ended, and none after its deadline. */
+  /** A step of it has ended, and not after its deadline. */
   endedInTime: boolean;
-  /** Parses what is stored, and throws where that is not a plan. */
+  /** Parses what is stored, and throws where that is not a plan. Steps that ended after the deadline are shown as open. */
   readState: () => JobState;
 }
 
@@ -76,7 +76,7 @@ export async function lockJobs(transaction: Queryable, jobIds: readonly string[]
     priority: job.priority,
     isStarted: job.started_at !== null,
     isLate: job.late ?? false,
-    endedInTime: endedInTime(job, steps.get(job.id) ?? []),
+    endedInTime: (steps.get(job.id) ?? []).some((step) => endedInTime(job, step)),
     readState: () => toState(job, steps.get(job.id) ?? []),
   }));
 }
@@ -110,15 +110,6 @@ async function loadSteps(transaction: Queryable, jobIds: readonly string[]): Pro
   return Map.groupBy(await transaction.query<StepRow>(LOAD_STEPS, [jobIds]), (row) => row.job_id);
 }
 
-function endedInTime({ deadline_at: deadlineAt }: JobRow, steps: readonly StepRow[]): boolean {
-  const ends = steps.filter(hasEnded).map((step) => step.finished_at ?? Infinity);
-  return ends.length > 0 && Math.max(...ends) <= (deadlineAt ?? Infinity);
-}
-
-function hasEnded({ status }: StepRow): boolean {
-  return status === 'completed' || status === 'failed';
-}
-
 function toState(job: JobRow, steps: readonly StepRow[]): JobState {
   const { plan, input, params } = contentSchema.parse(job.content);
   return {
@@ -130,14 +121,22 @@ function toState(job: JobRow, steps: readonly StepRow[]): JobState {
     plan,
     input,
     params,
-    steps: new Map(steps.map((row) => [row.key, toRecordedStep(row)])),
+    steps: new Map(steps.map((row) => [row.key, toRecordedStep(job, row)])),
   };
 }
 
-function toRecordedStep(row: StepRow): RecordedStep {
+function endedInTime(job: JobRow, { status, finished_at: finishedAt }: StepRow): boolean {
+  return (
+    (status === 'completed' || status === 'failed') && (finishedAt ?? 0) <= (job.deadline_at ?? Infinity)
+  );
+}
+
+function toRecordedStep(job: JobRow, row: StepRow): RecordedStep {
+  const { key } = row;
+  if (!endedInTime(job, row)) return { key, status: 'open', output: null, error: null, ordinal: null };
   return {
-    key: row.key,
-    status: row.status === 'completed' || row.status === 'failed' ? row.status : 'open',
+    key,
+    status: row.status === 'completed' ? 'completed' : 'failed',
     output: row.output === null ? null : jsonSchema.parse(row.output),
     error: row.error === null ? null : jobErrorSchema.parse(row.error),
     ordinal: row.ordinal,

@@ -200,9 +200,7 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
       const { signal } = reserveOptions;
       if (isUnlimited(limits)) {
         const waitMs = await parkedFor(pool);
-        return waitMs > 0
-          ? { verdict: 'wait', waitMs, poolWaitMs: waitMs, reason: 'parked', keepsTurn: false }
-          : { verdict: 'leave' };
+        return waitMs > 0 ? waitForParked(waitMs) : { verdict: 'leave' };
       }
       for (let rebookings = 0; ; rebookings += 1) {
         const { reservation, waitMs } = await book(pool, size, reserveOptions);
@@ -218,13 +216,7 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
         const closedMs = waitMs > 0 ? await closings.closedFor(pool) : 0;
         if (closedMs > 0) {
           await settle(booking, { sent: false });
-          return {
-            verdict: 'wait',
-            waitMs: closedMs,
-            poolWaitMs: closedMs,
-            reason: 'parked',
-            keepsTurn: false,
-          };
+          return waitForParked(closedMs);
         }
         const lateMs = booking ? now() - booking.departBy : 0;
         if (lateMs <= 0 || rebookings === MOST_REBOOKINGS) return reservation;
@@ -290,6 +282,10 @@ export function createCapacityBook(options: CapacityBookOptions): CapacityBook {
       return open.size;
     },
   };
+}
+
+function waitForParked(waitMs: number): Reservation {
+  return { verdict: 'wait', waitMs, poolWaitMs: waitMs, reason: 'parked', keepsTurn: false };
 }
 
 /** What work of a class may fill of each limit. */

@@ -1,4 +1,4 @@
-import { waitFor, withTimeout } from '@millrace/test-support';
+import { quickestMs, waitFor, withTimeout } from '@millrace/test-support';
 import { afterEach, expect, inject, test } from 'vitest';
 import type { Readiness } from './operations/readiness.ts';
 import { openGate } from './testing/gate.ts';
@@ -20,18 +20,6 @@ async function gateTo(address: string): Promise<{ gate: Gate; url: string }> {
   return { gate: opened, url: url.href };
 }
 
-/** In a round that takes longer some process may have had no time, so the quickest of up to three counts. */
-const ROUNDS = 3;
-
-/** Does the same again, up to three times in all, until it took less than this; how long the quickest took. */
-async function quickest(boundMs: number, round: (number: number) => Promise<number>): Promise<number> {
-  let tookMs = Infinity;
-  for (let number = 1; number <= ROUNDS && tookMs >= boundMs; number += 1) {
-    tookMs = Math.min(tookMs, await round(number));
-  }
-  return tookMs;
-}
-
 const isReady = async (): Promise<boolean> =>
   (await api.send<Readiness>(null, 'GET', '/readyz')).body.status === 'ok';
 
@@ -47,7 +35,7 @@ test('without Redis jobs are accepted and /readyz says so; when it is back it is
   await gate.set('closed');
   let key = '';
   let answer: Answer | undefined;
-  const tookMs = await quickest(1_000, async (number) => {
+  const tookMs = await quickestMs(1_000, async (number) => {
     // Each time the first job of an API, which is the one that finds out.
     if (number > 1) await api.stop();
     api = await startTestApi({ REDIS_URL: redis.url });
@@ -84,7 +72,7 @@ test('with a Redis that stands still jobs are accepted without delay after the f
     what: 'Redis to be connected',
   });
   expect((await api.submit(key, callBody)).status).toBe(202);
-  const slowestMs = await quickest(1_000, async (number) => {
+  const slowestMs = await quickestMs(1_000, async (number) => {
     if (number > 1) {
       await gate.set('open');
       await waitFor(isReady, { timeoutMs: 10_000, what: 'Redis to be used again' });
@@ -120,7 +108,7 @@ test.each(['closed', 'frozen'] as const)(
     });
     const key = await api.createKey('acme', 'jobs');
     expect((await api.submit(key, callBody)).status).toBe(202);
-    const slowestMs = await quickest(2_200, async (number) => {
+    const slowestMs = await quickestMs(2_200, async (number) => {
       if (number > 1) {
         await gate.set('open');
         await waitFor(async () => (await api.submit(key, callBody)).status === 202, {

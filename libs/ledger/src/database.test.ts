@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbeddedPostgres } from '@millrace/infra';
 import type { EmbeddedPostgres } from '@millrace/infra';
-import { createTestDatabase, waitFor } from '@millrace/test-support';
+import { createTestDatabase, quickestMs, waitFor } from '@millrace/test-support';
 import type { TestDatabase } from '@millrace/test-support';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LedgerUnavailable, openDatabase } from './database.ts';
@@ -24,14 +24,6 @@ const failure = (work: Promise<unknown>): Promise<unknown> =>
     () => 'no failure',
     (error: unknown) => error,
   );
-
-/** What the quickest of up to three takes: in two of them this process may have had no time. */
-async function quickestMs(belowMs: number, once: () => Promise<number>): Promise<number> {
-  let quickest = Infinity;
-  for (let round = 0; round < 3 && quickest >= belowMs; round += 1)
-    quickest = Math.min(quickest, await once());
-  return quickest;
-}
 
 async function listen(accept: (socket: Socket) => void): Promise<[Server, number]> {
   const server = createServer(accept).listen(0, '127.0.0.1');
